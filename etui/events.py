@@ -47,6 +47,11 @@ def read_stage_end(message: str) -> tuple[float, str] | None:
     return (float(found["seconds"]), found["details"] or "") if found else None
 
 
+TRACEBACK = "traceback, lines of the model:"
+"""The beginning of the event that has the lines of the model in a failed run's traceback; ``etui run`` leaves it to the
+log."""
+
+
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that happened in a session.
 

@@ -23,6 +23,7 @@ from etui.results import (
     Memory,
     ModelInfo,
     Stage,
+    Tolerance,
     WeightsInfo,
 )
 
@@ -33,7 +34,12 @@ R_co = TypeVar("R_co", covariant=True)
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     """The path and content of a bundle. ``has_eager`` is False for a ``.pte``, which has no eager model. ``seed`` is
     the seed the model was built with, ``file_stamp`` changes if the user's file is written again. ``allow_pickle``: the
-    user allowed the ``.pt2`` file to run code that it contains."""
+    user allowed the ``.pt2`` file to run code that it contains.
+
+    ``structure`` is that of the model's arguments as JSON, empty for positional tensors. ``dataclass_outputs``: the
+    module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
+    for all), ``metric`` the name of its task metric, with its value for eager, and ``labels`` the structure of each
+    evaluation label."""
 
     path: str
     key: str
@@ -46,6 +52,12 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     file_stamp: str | None = None
     allow_pickle: bool = False
+    structure: str = ""
+    dataclass_outputs: bool = False
+    tolerances: dict[str, Tolerance] = {}
+    metric: str = ""
+    metric_eager: float | None = None
+    labels: str = ""
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +107,7 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     for a user's factory that includes calling it, because the key covers the model it builds. ``key`` names an earlier
     bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
     factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
+    ``data`` is the folder that the inputs are made from.
     """
 
     worker: ClassVar[str] = "etui.engine.models.bundle:run_bundle"
@@ -108,6 +121,7 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     cache_dir: str
     key: str | None = None
     allow_pickle: bool = False
+    data: str | None = None
 
 
 class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
@@ -204,9 +218,10 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     """Check a model before it is queued, as far as that is possible without measuring: its file loads, its factory can
-    be called, its weights fit, it takes its example inputs, and it has the modules ``keep_fp32``.
+    be called, its weights fit, it takes its example inputs and files of the folder ``data``, and it has the modules
+    ``keep_fp32``.
 
-    The worker reports a stage before each check: ``model``, ``weights``, ``inputs`` or ``keep_fp32``.
+    The worker reports a stage before each check: ``model``, ``weights``, ``inputs``, ``data`` or ``keep_fp32``.
     """
 
     worker: ClassVar[str] = "etui.engine.lowering.early_check:run_check"
@@ -218,6 +233,7 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     cache_dir: str
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
+    data: str | None = None
 
 
 class SummaryJob(JobFor[ModelSummary], tag="summary", frozen=True, kw_only=True):
@@ -239,11 +255,13 @@ SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob)
 
 
 class JobError(msgspec.Struct, tag="error", frozen=True, kw_only=True):
-    """The failure of a job: message, hint (the next step), and the traceback for ``--debug`` and the log."""
+    """The failure of a job: message, hint (the next step), and the traceback for ``--debug`` and the log, in full and
+    with the lines of the model only (empty if the job found the problem itself)."""
 
     message: str
     hint: str = ""
     traceback: str = ""
+    short_traceback: str = ""
     kind: str = ""
 
 

@@ -1,5 +1,5 @@
-"""The summary of a model: its modules with their parameters, work and memory, and the totals. Counts are of one inference
-on the example inputs."""
+"""The summary of a model: its modules with their parameters, work and memory, and the totals. Counts are of one
+inference on the example inputs."""
 
 from __future__ import annotations
 

@@ -182,16 +182,27 @@ class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
     source: str = ""
 
 
+class TaskMetric(msgspec.Struct, kw_only=True, frozen=True):
+    """The model's own metric on its labelled evaluation inputs, of eager PyTorch and of the program; larger is better.
+    ``count`` is the number of evaluation inputs."""
+
+    name: str
+    eager: float
+    program: float
+    count: int
+
+
 class Accuracy(msgspec.Struct, kw_only=True, frozen=True):
     """Accuracy of a program. ``end_to_end`` compares it with FP32 eager; ``lowering`` compares it with the same
     quantized (or half-precision) graph before lowering, which separates the error of lowering from that of
-    quantization."""
+    quantization. ``task`` is the metric of a model with labels."""
 
     verdict: AccuracyVerdict
     reason: str
     tolerance: Tolerance | None
     end_to_end: Comparison
     lowering: Comparison | None = None
+    task: TaskMetric | None = None
 
 
 class Memory(msgspec.Struct, kw_only=True, frozen=True):
@@ -245,6 +256,7 @@ class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
 
     ``identity`` is the source id of a catalog model, else a hash of the user's file and of the modules it imported from
     outside the installed packages. ``sources`` has the hash of each of those modules by name; None if not recorded.
+    ``dtype`` is that of most of its weights, such as bf16; empty for FP32 and if not recorded.
     """
 
     name: str
@@ -254,6 +266,7 @@ class ModelInfo(msgspec.Struct, kw_only=True, frozen=True):
     parameters: int | None = None
     outputs: str = ""
     sources: dict[str, str] | None = None
+    dtype: str = ""
 
 
 class WeightsInfo(msgspec.Struct, kw_only=True, frozen=True):
@@ -272,6 +285,9 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     ``kind`` is photos, sentences, tokens, photos and sentences, example, examples or random, and ``detail`` describes
     them; ``sha256`` is over their bytes; ``accuracy_count`` and ``calibration_count`` are the numbers of evaluation and
     calibration inputs. ``split`` describes how the two differ (empty in older documents and without calibration).
+    ``accuracy_sha256`` and ``calibration_sha256`` are over the evaluation and the calibration inputs alone; None in
+    older documents. ``names`` has the path of each tensor in the arguments, such as ``mask`` or ``boxes[0]``; empty if
+    all are positional tensors.
     """
 
     kind: str
@@ -282,6 +298,9 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     calibration_count: int | None = None
     sha256: str | None = None
     split: str = ""
+    accuracy_sha256: str | None = None
+    calibration_sha256: str | None = None
+    names: list[str] = []
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):

@@ -14,6 +14,8 @@ WEIGHTS = ("auto", "pretrained", "synthetic")
 
 PresetName = Literal["quick", "default", "rigorous"]
 
+Priority = Literal["high", "normal", "low"]
+
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how often a session measures each of its variants.
@@ -83,6 +85,7 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     accuracy_inputs: int = DEFAULT_ACCURACY_INPUTS
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
+    data: str | None = None
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -170,8 +173,10 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     programs are exported to that folder and nothing is measured. ``keep_fp32`` are paths of modules that quantized
     variants keep in FP32. ``wait_quiet_min`` is the longest time in minutes to wait for other programs to become idle
     before the first block; 0 means to measure at once without checking. ``allow_pickle`` allows a ``.pt2`` file to run
-    code from its pickled parts. ``trusted_files`` are absolute paths of models and weights that imported runs name and
-    that the user allowed in this duel.
+    code from its pickled parts. ``priority`` decides the place in the queue: before the sessions of lower priority that
+    wait when the session is queued. ``trusted_files`` are absolute paths of models and weights that imported runs name
+    and that the user allowed in this duel. ``data`` is the absolute path of the folder that the inputs are made from;
+    None means the model's own.
     """
 
     model: str
@@ -190,7 +195,9 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: float = 0.0
     allow_pickle: bool = False
+    priority: Priority = "normal"
     trusted_files: tuple[str, ...] = ()
+    data: str | None = None
 
 
 class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):

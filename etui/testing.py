@@ -54,8 +54,8 @@ class Measuring(TypedDict, total=False):
     ``--etui-timeout``, ``--etui-wait-quiet``), else the default of ``etui run``. ``repeat`` is the number of timed
     inferences of each variant over all blocks, ``warmup`` that of untimed ones per block. ``timeout_s`` is in seconds,
     ``wait_quiet_min`` in minutes. ``weights`` is ``auto``, ``pretrained``, ``synthetic`` or a path.
-    ``calibration_count`` and ``accuracy_inputs`` are numbers of inputs. ``allow_pickle`` lets a ``.pt2`` run code from
-    its pickled parts.
+    ``calibration_count`` and ``accuracy_inputs`` are numbers of inputs, ``data`` is a folder to make them from.
+    ``allow_pickle`` lets a ``.pt2`` run code from its pickled parts.
     """
 
     preset: PresetName
@@ -70,6 +70,7 @@ class Measuring(TypedDict, total=False):
     use_cache: bool
     wait_quiet_min: float | None
     allow_pickle: bool
+    data: str | None
 
 
 class EtuiRun:

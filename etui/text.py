@@ -32,6 +32,9 @@ LINE_CELLS, WHOLE_CELLS = 120, 1000
 _FACTOR_FROM = 100.05
 """From this change in percent on, the factor is printed: 340x is easier to read than +33,900 %."""
 
+_FRACTION_BELOW = 0.1
+"""Below this ratio its reciprocal is printed."""
+
 _ELLIPSIS = "…"
 _MARKS_PER_CELL = 4
 
@@ -165,13 +168,29 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """Format a speed-up such as ``1.85x``."""
-    return MISSING if value is None else f"{number(value)}x"
+    """Format a speed-up such as ``1.85x``; one below a tenth as a fraction such as ``1/662x``."""
+    return MISSING if value is None else f"{bare_ratio(value)}x"
+
+
+def bare_ratio(value: float, digits: int = 3) -> str:
+    """Format a ratio such as ``1.85``; one below a tenth as a fraction such as ``1/662``, which is easier to read than
+    ``0.00151``."""
+    return f"1/{number(1 / value, digits)}" if 0 < value < _FRACTION_BELOW else number(value, digits)
 
 
 def speedup(value: float | None, verdict: str | None) -> str:
     """Format a speed-up such as ``5.08x``, followed by ``unreliable`` if that is the verdict."""
     return f"{ratio(value)} unreliable" if verdict == "unreliable" else ratio(value)
+
+
+def as_fast(value: float) -> str:
+    """Format a speed-up for a sentence: ``1.85x as fast`` or ``1/662 as fast``."""
+    return f"{ratio(value).removesuffix('x') if value < _FRACTION_BELOW else ratio(value)} as fast"
+
+
+def ratio_interval(bounds: tuple[float, float] | None) -> str:
+    """Format the interval of a ratio such as ``1.71 to 1.99`` or ``1/303 to 1/278``."""
+    return MISSING if bounds is None else f"{bare_ratio(bounds[0])} to {bare_ratio(bounds[1])}"
 
 
 def interval(bounds: tuple[float, float] | None) -> str:

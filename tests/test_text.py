@@ -76,6 +76,13 @@ def test_durations_and_times() -> None:
     assert text.interval((16.11, 16.5)) == "16.1 to 16.5"
 
 
+def test_ratios_below_a_tenth_are_fractions() -> None:
+    shown = [text.ratio(value) for value in (249.0, 0.85, 0.1, 0.0999, 0.00151, 1e-10, 0.0, None)]
+    assert shown == ["249x", "0.850x", "0.100x", "1/10.0x", "1/662x", "1/1.00e+10x", "0x", "-"]
+    assert text.ratio_interval((0.0033, 0.0036)) == "1/303 to 1/278"
+    assert (text.as_fast(1.85), text.as_fast(0.00151)) == ("1.85x as fast", "1/662 as fast")
+
+
 @pytest.mark.parametrize(
     ("percent", "shown", "size"),
     [

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from etui.results import Block
-from etui.text import percent
+from etui.text import change_size, percent
 
 OFF = 0.05
 """Relative deviation from the typical canary time above which a reading is off."""
@@ -42,11 +42,18 @@ def worst(block: Block, usual: Canary | None) -> float:
 def deviation_text(block: Block, usual: Canary | None) -> str:
     """Return as text by how much the canary deviated before and after this block."""
     parts = [
-        f"{percent(abs(share))} {'slower' if share > 0 else 'faster'} {when} it"
+        f"{_deviation(share)} {when} it"
         for when, share in zip(("before", "after"), _deviations(block, usual), strict=False)
         if abs(share) > OFF
     ]
     return f"the canary was {' and '.join(parts)} than is typical of the session" if parts else "the canary was typical"
+
+
+def _deviation(share: float) -> str:
+    """Return the size and the direction of a deviation, beyond 100 % as a factor."""
+    if share >= 1:
+        return f"slower by {change_size(100 * share)}"
+    return f"{percent(abs(share))} {'slower' if share > 0 else 'faster'}"
 
 
 def _deviations(block: Block, usual: Canary | None) -> list[float]:

@@ -14,7 +14,7 @@ import msgspec
 
 from etui.analysis.operator_kinds import kind_of_operator
 from etui.insight import Operator, OperatorSide, Profile
-from etui.text import percent
+from etui.text import change_size, percent
 
 AGREES_WITHIN = 0.10
 """Largest relative deviation at which the sum of the operators agrees with the measured inference."""
@@ -244,7 +244,8 @@ def sum_check(side: OperatorSide, name: str) -> str:
         reason = "; tracing slowed the operators down"
     else:
         reason = "; the medians of operators need not add up to the median of an inference"
-    return f"{sums}: {percent(abs(deviation))} {direction}{reason}."
+    size = change_size(100 * deviation) if deviation > 1 else percent(abs(deviation))
+    return f"{sums}: {size} {direction}{reason}."
 
 
 def agrees(side: OperatorSide) -> bool:
@@ -267,6 +268,8 @@ def overhead_words(side: OperatorSide) -> str:
         return "the overhead of tracing was not measured"
     if added <= 0.005:
         return "tracing has no measurable overhead"
+    if added > 1:
+        return f"tracing makes an inference slower by {change_size(100 * added)}"
     return f"tracing adds {percent(added, 1)} to an inference"
 
 

@@ -96,6 +96,8 @@ def find_model(text: str) -> Model:
     """
     if (name := canonical(text, MODELS)) in MODELS:
         return MODELS[name]
+    if (kind := text.partition(":")[0].casefold()) in BY_SOURCE:
+        return _of_source(kind, text.partition(":")[2])
     path, colon, factory = text.rpartition(":")
     if colon and path.endswith(".py"):
         if not factory.isidentifier():
@@ -108,7 +110,34 @@ def find_model(text: str) -> Model:
     if text.endswith(".pte"):
         return UserModel(kind="pte", path=_existing(text))
     own = "give FILE.py:FACTORY, a .pt2 or a .pte"
-    raise _unknown("model", text, MODELS, f"see `etui models`, or {own}", own)
+    from etui.catalog.torchvision_names import NAMES
+
+    if (name := canonical(text, NAMES)) in NAMES:
+        guess = f"did you mean torchvision:{name}?"
+        raise UsageError(f"unknown model {text!r}", guess, screen_hint=guess)
+    known = [*MODELS, *(f"torchvision:{name}" for name in NAMES)]
+    raise _unknown("model", text, known, f"see `etui models`, or {own}", own)
+
+
+BY_SOURCE = ("torchvision",)
+"""The sources of models that can be named by ``SOURCE:NAME`` without being listed in the catalog."""
+
+
+def _of_source(kind: str, name: str) -> ModelEntry:
+    # Imported late: most sessions need only the catalog.
+    from etui.catalog.torchvision_models import PREFIX, torchvision_model
+    from etui.catalog.torchvision_names import NAMES
+
+    found = torchvision_model(canonical(name, NAMES))
+    if found is None:
+        similar = difflib.get_close_matches(name, list(NAMES), n=3, cutoff=0.4)
+        guess = f"did you mean {' or '.join(PREFIX + each for each in similar)}? " if similar else ""
+        raise UsageError(
+            f"torchvision has no model {name!r} for classification, segmentation or detection",
+            f"{guess}see `etui models --torchvision`",
+            screen_hint=guess.strip(),
+        )
+    return found
 
 
 def model_file(text: str) -> str | None:
@@ -221,12 +250,20 @@ def tolerance_for(
     If ``int8`` means a static recipe on the delegate, the tolerance of static recipes applies. None if there is no
     tolerance (a ``.pte`` has no reference). ``model`` may be a model's name or reference.
     """
-    entry = MODELS.get(model) if isinstance(model, str) else model
+    entry = _entry_of(model) if isinstance(model, str) else model
     table = entry.tolerances if isinstance(entry, ModelEntry) else TOLERANCES
     if precision == "int8" and isinstance(entry, ModelEntry) and "static" in recipe(entry, precision, delegate):
         precision = "int8-static"
     tolerances = [table[name] for name in (precision, arithmetic) if name in table]
     return min(tolerances, key=lambda tolerance: tolerance.sqnr_db_min or 0.0, default=None)
+
+
+def _entry_of(model: str) -> ModelEntry | None:
+    if model in MODELS:
+        return MODELS[model]
+    from etui.catalog.torchvision_models import PREFIX, torchvision_model
+
+    return torchvision_model(model.removeprefix(PREFIX))
 
 
 def _incompatibility(model: Model, precision: str, delegate: str) -> str | None:

@@ -12,7 +12,10 @@ import msgspec
 from etui.results import Tolerance
 
 Family = Literal["cnn", "vision-transformer", "text-transformer", "multimodal-transformer", "custom"]
-Outputs = Literal["logits", "embedding", "hidden state", "segmentation map", "image-text logits", "unknown"]
+Outputs = Literal[
+    "logits", "embedding", "hidden state", "segmentation map", "image-text logits", "boxes and scores", "unknown"
+]
+Task = Literal["classification", "segmentation", "detection"]
 Wrapper = Literal["logits", "hidden state", "mean pooling", "text embedding", "image and text"]
 
 ANY = "*"
@@ -28,10 +31,11 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class ImageRecipe(msgspec.Struct, frozen=True, kw_only=True):
-    """A square RGB image: its side in pixels and the normalization its weights were trained with."""
+    """A square RGB image: its side in pixels and the normalization its weights were trained with: that of ImageNet or
+    CLIP, ``half`` (from -1 to 1), or ``none`` (from 0 to 1)."""
 
     size: int
-    normalization: Literal["imagenet", "clip"] = "imagenet"
+    normalization: Literal["imagenet", "clip", "half", "none"] = "imagenet"
 
 
 class TextRecipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +72,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     ``source`` is ``kind:id`` and is the model's identity. ``parameters`` is an approximate count. ``repeat`` is the
     minimum number of timed inferences in a session, ``warmup`` the minimum number of warm-up inferences in a block.
     ``tolerances`` maps a precision (or an arithmetic a delegate uses instead, such as bf16) to its accuracy limits.
+    ``prefix`` is what precedes the name in a reference, for models that are not listed in the catalog; ``task`` selects
+    the output of a model of torchvision.
     """
 
     name: str
@@ -83,6 +89,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     warmup: int = 5
     tolerances: dict[str, Tolerance] = {}
     limits: tuple[Limit, ...] = ()
+    prefix: str = ""
+    task: Task = "classification"
 
     @property
     def source_kind(self) -> str:
@@ -97,7 +105,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def reference(self) -> str:
         """The text that identifies this model in a session's specification."""
-        return self.name
+        return f"{self.prefix}{self.name}"
 
     def identity(self) -> str:
         """Return what identifies the model apart from its weights: its source."""
@@ -145,13 +153,13 @@ Lower than the agreement of trained networks on a test set (within 1 % at 8 bits
 """
 
 
-def _with_top1(tolerances: dict[str, Tolerance]) -> dict[str, Tolerance]:
+def with_top1(tolerances: dict[str, Tolerance]) -> dict[str, Tolerance]:
     """Add the minimum top-1 agreement, for a model whose outputs are class scores."""
     return {name: msgspec.structs.replace(limits, top1_min=_TOP1[name]) for name, limits in tolerances.items()}
 
 
-_TRANSFORMER_TOLERANCES = {**TOLERANCES, "int8": _INT8_DYNAMIC}
-_DEPTHWISE_TOLERANCES = {**TOLERANCES, "int8": _DEPTHWISE, "int8-static": _DEPTHWISE}
+TRANSFORMER_TOLERANCES = {**TOLERANCES, "int8": _INT8_DYNAMIC}
+DEPTHWISE_TOLERANCES = {**TOLERANCES, "int8": _DEPTHWISE, "int8-static": _DEPTHWISE}
 
 
 def _torchvision(
@@ -171,7 +179,7 @@ def _torchvision(
         outputs="logits",
         image=ImageRecipe(size=224),
         repeat=repeat,
-        tolerances=_with_top1(tolerances),
+        tolerances=with_top1(tolerances),
     )
 
 
@@ -181,15 +189,15 @@ _ENTRIES: tuple[ModelEntry, ...] = (
     _torchvision("resnet18", "ResNet-18, image classifier", 11_690_000),
     _torchvision("resnet34", "ResNet-34, image classifier", 21_800_000),
     _torchvision("resnet50", "ResNet-50, image classifier", 25_560_000),
-    _torchvision("mobilenet_v2", "MobileNetV2, image classifier", 3_500_000, 200, "cnn", _DEPTHWISE_TOLERANCES),
-    _torchvision("efficientnet_b0", "EfficientNet-B0, image classifier", 5_290_000, 100, "cnn", _DEPTHWISE_TOLERANCES),
+    _torchvision("mobilenet_v2", "MobileNetV2, image classifier", 3_500_000, 200, "cnn", DEPTHWISE_TOLERANCES),
+    _torchvision("efficientnet_b0", "EfficientNet-B0, image classifier", 5_290_000, 100, "cnn", DEPTHWISE_TOLERANCES),
     _torchvision(
         "vit_b_16",
         "Vision Transformer B/16, image classifier",
         86_570_000,
         30,
         "vision-transformer",
-        _TRANSFORMER_TOLERANCES,
+        TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="distilbert",
@@ -203,7 +211,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             code="distilbert", architecture="DistilBertModel", config="DistilBertConfig", wrapper="hidden state"
         ),
         repeat=30,
-        tolerances=_TRANSFORMER_TOLERANCES,
+        tolerances=TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="gpt2",
@@ -221,7 +229,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="logits",
         ),
         repeat=30,
-        tolerances=_with_top1(_TRANSFORMER_TOLERANCES),
+        tolerances=with_top1(TRANSFORMER_TOLERANCES),
     ),
     ModelEntry(
         name="minilm",
@@ -243,7 +251,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             },
             wrapper="mean pooling",
         ),
-        tolerances=_TRANSFORMER_TOLERANCES,
+        tolerances=TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="clip_text",
@@ -260,7 +268,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="text embedding",
         ),
         repeat=30,
-        tolerances=_TRANSFORMER_TOLERANCES,
+        tolerances=TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="clip",
@@ -274,7 +282,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         builder=Builder(code="clip", architecture="CLIPModel", config="CLIPConfig", wrapper="image and text"),
         repeat=20,
         warmup=3,
-        tolerances=_TRANSFORMER_TOLERANCES,
+        tolerances=TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
         name="segformer_b0",
@@ -293,7 +301,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         ),
         repeat=20,
         warmup=3,
-        tolerances=_with_top1(_TRANSFORMER_TOLERANCES),
+        tolerances=with_top1(TRANSFORMER_TOLERANCES),
     ),
 )
 

@@ -7,16 +7,18 @@ import statistics
 from rich.text import Text
 
 from etui import text
-from etui.charts.data import Series
+from etui.charts.data import Deviation, Series
 from etui.charts.distribution import NOTHING, TOO_SMALL
 from etui.charts.grid import Canvas, Grid, Plot, centred_message, gutter_for, vertical_axis
 from etui.charts.scale import scale_over
 
 
 def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
-    """Draw each block's median and the span from its 10th to its 90th percentile, in percent of the variant's median.
+    """Draw each block's median and the span from its 10th to its 90th percentile, in percent of the variant's median;
+    beyond 100 % as multiples of it.
 
-    With percentages a program and a much slower eager model share one axis, so that drift of the machine shows in both.
+    Relative to their medians, a program and a much slower eager model share one axis, so that drift of the machine
+    shows in both.
     """
     shown = [series for series in (program, eager) if series is not None and any(series.blocks)]
     if not shown:
@@ -24,17 +26,22 @@ def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
     if canvas.width < 24 or canvas.height < 6:
         return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
-    spans = {series.name: _spans(series) for series in shown}
+    percents = {series.name: _spans(series) for series in shown}
+    unit = Deviation.over(high for each in percents.values() for _, _, _, high in each)
+    spans = {
+        name: [(number, unit.of(low), unit.of(middle), unit.of(high)) for number, low, middle, high in each]
+        for name, each in percents.items()
+    }
     ends = [end for each in spans.values() for _, low, _, high in each for end in (low, high)]
-    scale = scale_over([-1.0, 1.0, *ends])
+    scale = scale_over([unit.of(-1.0), unit.of(1.0), *ends])
     gutter = max(6, gutter_for(scale, canvas.height - 3) + 1)
     plot = Plot(left=gutter, top=1, width=canvas.width - gutter - 1, height=canvas.height - 3)
     grid = Grid(canvas.width, canvas.height)
     vertical_axis(grid, plot, scale, palette)
-    grid.put(gutter, plot.row(scale.place(0.0)), glyphs.guide * plot.width, palette.muted)
+    grid.put(gutter, plot.row(scale.place(unit.of(0.0))), glyphs.guide * plot.width, palette.muted)
     numbers = sorted({number for each in spans.values() for number, *_ in each})
     column = gutter
-    names = [f"{text.plain(series.name)}  0 % = {text.number(series.middle)} ms" for series in shown]
+    names = [unit.legend(series) for series in shown]
     if gutter + sum(text.width(name) + 5 for name in names) > canvas.width:
         names = [text.plain(series.name) for series in shown]
     for order, (series, name) in enumerate(zip(shown, names, strict=True)):
@@ -48,16 +55,16 @@ def block_strip(program: Series, eager: Series | None, canvas: Canvas) -> Text:
             for y in range(plot.row(scale.place(high)), plot.row(scale.place(low)) + 1):
                 grid.put(x, y, glyphs.whisker, style)
             grid.put(x, plot.row(scale.place(middle)), point, style)
-    grid.put(0, 0, "%", palette.muted)
+    grid.put(0, 0, unit.unit, palette.muted)
     line = plot.top + plot.height
     grid.put(gutter - 1, line, glyphs.corner + glyphs.axis * plot.width, palette.muted)
-    unit = "block"
-    grid.put(gutter + plot.width - len(unit), line + 1, unit, palette.muted)
+    axis = "block"
+    grid.put(gutter + plot.width - len(axis), line + 1, axis, palette.muted)
     free = 0
     for index, number in enumerate(numbers):
         x, label = _place(plot, index, len(numbers)), str(number + 1)
         grid.put(x, line, glyphs.tick, palette.muted)
-        if x >= free and x + len(label) < gutter + plot.width - len(unit):
+        if x >= free and x + len(label) < gutter + plot.width - len(axis):
             grid.put(x, line + 1, label, palette.text)
             free = x + len(label) + 1
     return grid.text()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
+from etui import text
 from etui.results import Interval
 
 Doubt = Literal["", "warn", "bad"]
@@ -14,6 +16,9 @@ Doubt = Literal["", "warn", "bad"]
 
 SLOTS = 6
 """The number of runs that are distinguishable in one chart."""
+
+_MOST_PERCENT = 100.0
+"""Deviations beyond this are shown as multiples."""
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +56,31 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def percent_from_middle(self, value: float) -> float:
         """Return the deviation of a value from the median in percent; 0 if the median is 0. Requires a sample."""
         return 100 * (value / self.middle - 1) if self.middle else 0.0
+
+
+class Deviation(msgspec.Struct, frozen=True, kw_only=True):
+    """How deviations from a median are shown: in percent of it, or as multiples of it if one is beyond 100 %."""
+
+    as_factors: bool
+
+    @classmethod
+    def over(cls, percents: Iterable[float]) -> Deviation:
+        """Return the unit for these deviations in percent."""
+        return cls(as_factors=any(percent > _MOST_PERCENT for percent in percents))
+
+    @property
+    def unit(self) -> str:
+        """The unit, for the end of the axis."""
+        return "x" if self.as_factors else "%"
+
+    def of(self, percent: float) -> float:
+        """Return the value of a deviation in percent."""
+        return 1 + percent / 100 if self.as_factors else percent
+
+    def legend(self, series: Series) -> str:
+        """Return a series' name with the latency that deviations are relative to."""
+        none = "1x" if self.as_factors else "0 %"
+        return f"{text.plain(series.name)}  {none} = {text.number(series.middle)} ms"
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):

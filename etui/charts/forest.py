@@ -11,6 +11,7 @@ import msgspec
 from etui.charts.palette import Glyphs
 from etui.charts.scale import Scale, tick_label
 from etui.results import Interval
+from etui.text import bare_ratio
 from etui.text import width as cells
 
 Role = Literal["", "margin", "interval", "point"]
@@ -18,6 +19,8 @@ Role = Literal["", "margin", "interval", "point"]
 NARROWEST = 12
 _SMALLEST_MARGIN = 0.005
 _WIDENS = math.log(1.5)
+_FRACTIONS_BELOW = 0.1
+"""Ticks below this ratio are labelled as fractions, as ratios are printed."""
 _LEAST, _MOST = 1e-200, 1e200
 
 
@@ -58,7 +61,7 @@ class Forest(msgspec.Struct, frozen=True, kw_only=True):
         # Closest to one first, so that its label is never displaced.
         labels = [" "] * self.width
         for tick in sorted(ticks, key=lambda tick: abs(math.log(tick))):
-            label = "1" if tick == 1 else tick_label(tick, ticks)
+            label = "1" if tick == 1 else bare_ratio(tick) if tick < _FRACTIONS_BELOW else tick_label(tick, ticks)
             start = self._column(tick) - cells(label) // 2
             end = start + cells(label)
             around = labels[max(0, start - 1) : end + 1]

@@ -12,7 +12,7 @@ import msgspec
 from rich.text import Text
 
 from etui import text
-from etui.charts.data import SLOTS, Series
+from etui.charts.data import SLOTS, Deviation, Series
 from etui.charts.distribution import LEGEND_FROM, TOO_SMALL, bins, share_axis, shared_scale, steps
 from etui.charts.grid import Canvas, Grid, Plot, centred_message, curve, gutter_for, horizontal_axis, vertical_axis
 from etui.charts.palette import Palette
@@ -113,23 +113,25 @@ def overlaid_ecdf(runs: Sequence[Overlaid], canvas: Canvas, *, log: bool = False
 
 
 def overlaid_blocks(runs: Sequence[Overlaid], canvas: Canvas) -> Text:
-    """Draw each run's block medians in the order measured, in percent of its own median: runs that drift together
-    indicate drift of the machine."""
+    """Draw each run's block medians in the order measured, in percent of its own median, beyond 100 % as multiples of
+    it: runs that drift together indicate drift of the machine."""
     runs = _with_samples(runs)
     if not runs:
         return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
         return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
-    shares = [_shares(run.series) for run in runs]
-    scale = scale_over([-1.0, 1.0, *(share for by_number in shares for share in by_number.values())])
+    percents = [_shares(run.series) for run in runs]
+    unit = Deviation.over(percent for by_number in percents for percent in by_number.values())
+    shares = [{number: unit.of(percent) for number, percent in by_number.items()} for by_number in percents]
+    scale = scale_over([unit.of(-1.0), unit.of(1.0), *(share for by_number in shares for share in by_number.values())])
     numbers = sorted({number for by_number in shares for number in by_number})
     grid = Grid(canvas.width, canvas.height)
-    items = [(run.slot, f"{run.series.name}  0 % = {text.number(run.series.middle)} ms") for run in runs]
+    items = [(run.slot, unit.legend(run.series)) for run in runs]
     plot = _framed(grid, canvas, items, gutter=max(6, gutter_for(scale, canvas.height - 3) + 1))
     vertical_axis(grid, plot, scale, palette)
-    grid.put(0, plot.top, "%", palette.muted)
-    grid.put(plot.left, plot.row(scale.place(0.0)), glyphs.guide * plot.width, palette.muted)
+    grid.put(0, plot.top, unit.unit, palette.muted)
+    grid.put(plot.left, plot.row(scale.place(unit.of(0.0))), glyphs.guide * plot.width, palette.muted)
     slot_width = min(14.0, plot.width / len(numbers))
     line = plot.top + plot.height
     grid.put(plot.left - 1, line, glyphs.corner + glyphs.axis * plot.width, palette.muted)

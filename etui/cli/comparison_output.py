@@ -168,7 +168,7 @@ def _verdict_table(compared: Compared) -> str:
     columns = [
         Column(run, most=_NAME_CELLS), Column(median, right=True), Column(ratio, right=True),
         Column(bounds, right=True, spare=2), Column(plot.axis(), most=max(plot.width, _REASON_CELLS)),
-        Column(verdict), Column(note, spare=1, most=_REASON_CELLS),
+        Column(verdict, whole=True), Column(note, spare=1, most=_REASON_CELLS),
     ]  # fmt: skip
     lines = []
     for row, line in zip(rows, texts, strict=True):

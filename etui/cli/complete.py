@@ -1,4 +1,4 @@
-"""Completion of arguments and options in a shell: models, precisions, delegates, run ids and tags.
+"""Completion of arguments and options in a shell: models, precisions, delegates, run ids, tags and filters.
 
 The callbacks run at every press of Tab: they import what they need when they are called, only read, and suggest nothing
 if that fails. Suggestions can come from imported runs, and a shell inserts them as they are: only those without
@@ -17,11 +17,46 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_SAFE = re.compile(r"[\w.,:+@%/-]+")
+_SAFE = re.compile(r"[\w.,:=+@%/-]+")
 
 
-def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the id of a run with those in the database, newest first, that the line does not have yet."""
+def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a run, or a filter if no id begins so."""
+    found = _run_items(ctx, incomplete)
+    return found if found or not incomplete else complete_filter(ctx, param, incomplete)
+
+
+def complete_filter(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the last term of a filter: a key, a value of a key, or the name of a saved filter."""
+    from etui.catalog.delegates import RECORDS
+    from etui.catalog.precisions import PRECISIONS
+    from etui.errors import EtuiError
+    from etui.store.filter_keys import KEYS
+    from etui.store.filter_language import completions
+    from etui.store.quick_reads import suggested_models, suggested_tags
+    from etui.store.saved_filters import load_filters
+
+    try:
+        saved = load_filters()
+    except EtuiError:
+        saved = {}
+    if not incomplete:
+        return _items([*((f"@{name}", text) for name, text in saved.items()), *((f"{key}:", "") for key in KEYS)])
+    known = {"precision": list(PRECISIONS), "delegate": list(RECORDS)}
+    if (database := _database(ctx)) is not None:
+        known |= {"model": suggested_models(database), "tags": suggested_tags(database)}
+    return _items((text, "") for text in completions(incomplete, len(incomplete), known, saved))
+
+
+def complete_sort(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a column to sort by."""
+    from etui.facts import BY_SHORT
+
+    return _items((name, fact.title) for name, fact in BY_SHORT.items() if name.startswith(incomplete))
+
+
+def _run_items(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the ids in the database that begin so and that the line does not have yet, newest first."""
     from etui.store.quick_reads import suggested_runs
     from etui.text import local_time
 
@@ -38,7 +73,7 @@ def complete_run(ctx: click.Context, _param: click.Parameter, incomplete: str) -
 
 def complete_run_or_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the id of a run, or the name of a file if no id begins so."""
-    return complete_run(ctx, param, incomplete) or complete_file(ctx, param, incomplete)
+    return _run_items(ctx, incomplete) or complete_file(ctx, param, incomplete)
 
 
 def complete_file(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -71,6 +106,11 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from etui.catalog.models import MODELS
 
     found = _items((name, entry.title) for name, entry in MODELS.items() if name.startswith(incomplete))
+    if not found or (incomplete and "torchvision:".startswith(incomplete)) or incomplete.startswith("torchvision:"):
+        from etui.catalog.torchvision_names import NAMES
+
+        names = ((f"torchvision:{name}", row.task) for name, row in NAMES.items())
+        found += _items((name, task) for name, task in names if incomplete and name.startswith(incomplete))
     return found or complete_file(ctx, param, incomplete)
 
 
@@ -116,6 +156,13 @@ def complete_weights(ctx: click.Context, param: click.Parameter, incomplete: str
 
     found = _items((name, "") for name in WEIGHTS if name.startswith(incomplete))
     return found or complete_file(ctx, param, incomplete)
+
+
+def complete_folder(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a folder."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
 
 
 def complete_config(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

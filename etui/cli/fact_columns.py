@@ -20,7 +20,7 @@ _NAMES = frozenset({RunSummary.model, RunSummary.precision, RunSummary.delegate}
 def fact_column(fact: Fact[Any], spare: int = 0) -> Column:
     """Return the column of a fact with the unit in its heading. ``spare`` is its priority for omission on a narrow
     terminal (0 never, 9 first)."""
-    heading = f"{_HEADINGS.get(fact, fact.title)} {fact.kind.table.unit}".rstrip()
+    heading = _HEADINGS.get(fact, fact.table_heading)
     if fact is RunSummary.id:
         return Column(heading, spare=spare, most=ID_CELLS, cut="clean")
     if fact in _NAMES:

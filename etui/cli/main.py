@@ -23,6 +23,7 @@ COMMANDS = {
     "show": ("etui.cli.show:show", "Show all results of a run."),
     "log": ("etui.cli.log:log", "Print or follow the log of a run."),
     "cancel": ("etui.cli.cancel:cancel", "Cancel queued and running runs."),
+    "move": ("etui.cli.move:move", "Move a waiting session to another place in the queue."),
     "who": ("etui.cli.who:who", "Show who uses the machine, and who waits for it."),
     "compare": ("etui.cli.compare:compare", "Compare runs with a baseline, with confidence intervals."),
     "trend": ("etui.cli.trend:trend", "Show latency and accuracy changes of a configuration over time."),

@@ -10,11 +10,22 @@ from etui.cli.table import Column, table, wrapped_to_terminal
 _OWN = "Own models: FILE.py:FACTORY (returns a module and its example inputs), FILE.pt2, or FILE.pte."
 
 
-@click.command(epilog=examples("etui models", "etui models --json | jq '.models[].name'"))
+_TORCHVISION = (
+    "Other models of torchvision for classification, segmentation and detection: torchvision:NAME, such as"
+    " torchvision:resnet101; `etui models --torchvision` lists them."
+)
+
+
+@click.command(epilog=examples("etui models", "etui models --torchvision", "etui models --json | jq '.models[].name'"))
+@click.option("--torchvision", is_flag=True, help="List every model of torchvision that can be measured by its name.")
 @click.option("--json", "as_json", is_flag=True, help="Print models and precisions as JSON.")
-def models(as_json: bool) -> None:
+def models(torchvision: bool, as_json: bool) -> None:
     """List the supported models and precisions."""
     from etui.catalog.models import MODELS
+
+    if torchvision:
+        _print_torchvision(as_json=as_json)
+        return
     from etui.catalog.precisions import PRECISIONS
 
     if as_json:
@@ -35,7 +46,7 @@ def models(as_json: bool) -> None:
         for entry in MODELS.values()
     ]
     click.echo(table(columns, rows))
-    click.echo(f"\n{wrapped_to_terminal(_OWN)}\n")
+    click.echo(f"\n{wrapped_to_terminal(_OWN)}\n{wrapped_to_terminal(_TORCHVISION)}\n")
     about = [(precision.name, precision.title) for precision in PRECISIONS.values()]
     click.echo(table((Column("precision"), Column("description", wraps=True)), about))
     limits = [
@@ -46,3 +57,33 @@ def models(as_json: bool) -> None:
     if limits:
         click.echo()
         click.echo(table((Column("unsupported"), Column("with"), Column("reason", wraps=True)), limits))
+
+
+def _print_torchvision(*, as_json: bool) -> None:
+    from etui.catalog.torchvision_models import torchvision_model
+    from etui.catalog.torchvision_names import NAMES
+
+    entries = [entry for name in NAMES if (entry := torchvision_model(name)) is not None]
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2))
+        return
+    columns = (
+        Column("model"),
+        Column("task"),
+        Column("size", right=True),
+        Column("parameters", right=True),
+        Column("", wraps=True),
+    )
+    rows = [
+        (
+            f"torchvision:{entry.source_id}",
+            entry.task,
+            f"{entry.image.size}" if entry.image else "",
+            f"{entry.parameters / 1e6:.1f} M",
+            entry.limits[0].reason.partition(":")[0] if entry.limits and entry.limits[0].precision == "*" else "",
+        )
+        for entry in entries
+    ]
+    click.echo(table(columns, rows))

@@ -12,10 +12,11 @@ from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.run_selection import selected_runs
+from etui.cli.table import Column, table
 from etui.cli.undo import show_undo
 from etui.errors import UsageError
 from etui.formats.json_text import harmless
-from etui.text import plain
+from etui.text import MISSING, plain
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -31,13 +32,17 @@ _RUN_ID = re.compile(r"[0-9a-f]{4,12}")
         "etui note 3f2a                                      print its note",
         "git log -1 | etui note 3f2a -                       take the text from stdin",
         'etui note 3f2a ""                                   remove the note',
+        "etui note has:note                                  print the notes of all runs that have one",
     )
 )
 @click.argument("words", nargs=-1, required=True, metavar="RUN.. [TEXT]", shell_complete=complete_run)
 @click.option("--json", "as_json", is_flag=True, help="Print the notes of the runs, now and before, as JSON.")
 @click.pass_obj
 def note(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
-    """Set the note of runs to TEXT, the last argument, or from stdin if that is -. With a RUN alone, print its note."""
+    """Set the note of runs to TEXT, the last argument, or from stdin if that is -. With a RUN alone, print its note.
+
+    RUN is an id, or a filter like those of etui runs.
+    """
     with settings.store_with_runs() as store:
         runs = words if len(words) == 1 else words[:-1]
         run_ids = selected_runs(store, runs)
@@ -55,8 +60,12 @@ def note(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
         listed = [{"id": run_id, "note": now[run_id], "before": before[run_id]} for run_id in run_ids]
         click.echo(harmless(msgspec.json.format(msgspec.json.encode(listed), indent=2)))
     elif len(words) == 1:
-        (text,) = now.values()
-        click.echo(plain(text, keep_lines=True) if text else f"{run_ids[0][:6]} has no note", err=not text)
+        if len(run_ids) == 1:
+            text = now[run_ids[0]]
+            click.echo(plain(text, keep_lines=True) if text else f"{run_ids[0][:6]} has no note", err=not text)
+        else:
+            notes = [(run_id[:6], now[run_id] or MISSING) for run_id in run_ids]
+            click.echo(table((Column("run"), Column("note", wraps=True)), notes))
     else:
         for run_id in run_ids:
             outcome = "unchanged" if now[run_id] == before[run_id] else "set" if now[run_id] else "removed"

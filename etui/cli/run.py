@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from click.core import ParameterSource
 from etui.cli.complete import (
     complete_config,
     complete_delegates,
+    complete_folder,
     complete_model,
     complete_models,
     complete_precisions,
@@ -75,6 +77,9 @@ _MEASURING: list[Any] = [
                  help="Number of calibration inputs for static quantization."),
     click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Number of evaluation inputs for accuracy."),
+    click.option("--data", metavar="DIR", shell_complete=complete_folder,
+                 help="Make calibration and evaluation inputs from the files of a folder: images, .npz or .safetensors"
+                 " with the model's inputs by name, or .jsonl with texts."),
     click.option("--keep-fp32", type=NAMES, metavar="MODULE,..",
                  help="Modules, with their submodules, to exclude from quantization."),
     click.option("--seed", type=Count(min=0, max=2**63 - 1), default=0, show_default=True, metavar="N",
@@ -85,6 +90,8 @@ _MEASURING: list[Any] = [
                  help="Queue without first loading your own model, its weights and the modules named to check them."),
     click.option("--cache/--no-cache", default=True,
                  help="Use and fill the program cache, or prepare everything anew.  [default: use it]"),
+    click.option("--priority", type=click.Choice(["high", "normal", "low"]), default="normal", show_default=True,
+                 help="Place in the queue: before waiting sessions of lower priority; what runs is not interrupted."),
     click.option("--config", metavar="FILE|NAME", shell_complete=complete_config,
                  help="Take models and options from a session file (TOML), or from a configuration saved on the screen."
                  " Options on the command line replace those of the file."),
@@ -221,15 +228,22 @@ class _Configured:
         """Return the sessions, and print what is skipped. Raises UsageError, with the file and key of a value that
         comes from the session file."""
         from etui.services.session_config import plan
-        from etui.services.session_file import locate
 
-        try:
+        with self.located():
             planned = plan(self.config, **how)
-        except UsageError as error:
-            raise (locate(error, self.path, self.keys) if self.path is not None else error) from error
         for line in planned.skipped:
             click.echo(f"etui: {line}", err=True)
         return planned
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Add the file and the key to a UsageError about a value that comes from the session file."""
+        from etui.services.session_file import locate
+
+        try:
+            yield
+        except UsageError as error:
+            raise (locate(error, self.path, self.keys) if self.path is not None else error) from error
 
 
 def _configured(ctx: click.Context, options: Mapping[str, Any], **lists: tuple[str, ...] | None) -> _Configured:
@@ -271,7 +285,8 @@ def _measure(
 
         print_plan(settings, planned, as_json=options["as_json"])
         return EXIT_DONE
-    _check_early(planned, options)
+    with configured.located():
+        _check_early(planned, options)
     with settings.open_store() as store:
         sessions = [(spec, describe(session.model)) for spec, session in _when_calm(store, planned, configured.config)]
         ids = followed(store, lambda: (submit(store, spec, model) for spec, model in sessions), options)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from etui.errors import EXIT_DONE, StoreError
+from etui.events import TRACEBACK
 from etui.formats.json_text import harmless
 from etui.runner.start import RunnerFailed
 from etui.services.follow import ProgressPrinter, ended_with, follow, printing_progress
@@ -87,12 +88,21 @@ def finish(store: Store, ids: list[str], options: Mapping[str, Any]) -> int:
     if options["detach"]:
         if not options["as_json"]:
             click.echo("\n".join(ids))
-        click.echo(f"queued; follow with `etui log {ids[0][:6]} -f`, stop with `etui cancel {ids[0][:6]}`", err=True)
+        from etui.services.queue_estimate import ahead_of
+
+        ahead = ahead_of(store, store.summary(ids[0]).session)
+        place = f", {ahead.text}" if ahead.sessions else ""
+        click.echo(
+            f"queued{place}; follow with `etui log {ids[0][:6]} -f`, stop with `etui cancel {ids[0][:6]}`", err=True
+        )
         return EXIT_DONE
     if not options["as_json"]:
         from etui.cli.session_table import session_table
 
         documents = [store.document(run_id) for run_id in ids]
+        for document in documents:
+            if document.status == "failed" and any(line.message.startswith(TRACEBACK) for line in document.log):
+                click.echo(f"etui: `etui log {document.id[:6]}` has the traceback", err=True)
         for session in dict.fromkeys(document.session.id for document in documents):
             click.echo(session_table([document for document in documents if document.session.id == session]))
     return ended_with(store, ids)

@@ -12,7 +12,14 @@ import click
 
 from etui import text
 from etui.analysis import trust
-from etui.cli.complete import complete_columns, complete_delegates, complete_measured_models, complete_precisions
+from etui.cli.complete import (
+    complete_columns,
+    complete_delegates,
+    complete_filter,
+    complete_measured_models,
+    complete_precisions,
+    complete_sort,
+)
 from etui.cli.context import NOTHING_YET, WHAT_TO_START, Settings
 from etui.cli.fact_columns import fact_cell, fact_column
 from etui.cli.lazy_group import examples
@@ -71,13 +78,14 @@ class _FilterCommand(click.Command):
     )
     + f"\n\n{LEGEND}",
 )
-@click.argument("filters", nargs=-1, metavar="[FILTER]")
+@click.argument("filters", nargs=-1, metavar="[FILTER]", shell_complete=complete_filter)
 @click.option("--model", metavar="M,..", shell_complete=complete_measured_models, help="Only these models.")
 @click.option("--precision", metavar="P,..", shell_complete=complete_precisions, help="Only these precisions.")
 @click.option("--delegate", metavar="D,..", shell_complete=complete_delegates, help="Only these delegates.")
 @click.option("--status", type=click.Choice(get_args(Status)), multiple=True, help="Only runs with this status.")
 @click.option("--since", metavar="TIME", help="Only runs queued since: 12h, 7d, 4w, today, yesterday or a date.")
-@click.option("--sort", metavar="C", help="Sort by this column, best or newest first; its key or its heading.")
+@click.option("--sort", metavar="C", shell_complete=complete_sort,
+              help="Sort by this column, best or newest first; its key or its heading.")  # fmt: skip
 @click.option("--reverse", is_flag=True, help="Reverse the order.")
 @click.option(
     "--limit",

@@ -1,5 +1,5 @@
-"""Completion in bash, zsh and fish of words that Click's own support does not complete: ``--precision=int8`` and
-``fp32,int8``."""
+"""Completion in bash, zsh and fish of words that Click's own support does not complete: ``--precision=int8``,
+``fp32,int8``, ``model:resnet18`` and ``@name``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,48 @@ from click.shell_completion import (
     add_completion_class,
 )
 
+_MARKS = (":", "=", "@")
+"""Characters at which bash divides words."""
+
 
 class _Bash(BashComplete):
-    """Bash passes ``--option=value`` as three words."""
+    """Bash passes ``--option=value`` as three words, and ``key:value`` and ``@name`` as separate words too, of which it
+    completes the last one."""
+
+    source_template = BashComplete.source_template.replace(
+        "    return 0\n",
+        "    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *: ]] && compopt -o nospace 2>/dev/null\n    return 0\n",
+        1,
+    )
+    _before = ""
+    """The part of the incomplete word that bash keeps."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words of the line without those equals signs, and the last, incomplete word."""
+        """Return the words of the line as they are written, and the last, incomplete word."""
         words, incomplete = super().get_completion_args()
-        pairs = zip(["", *words], words, strict=False)
-        return [word for before, word in pairs if not (word == "=" and before.startswith("--"))], incomplete
+        pairs = list(zip(["", *words], [*words, incomplete], strict=True))
+        parts = [word for before, word in pairs[:-1] if not (word == "=" and before.startswith("--"))]
+        if pairs[-1][0].startswith("--") and incomplete == "=":
+            return parts, incomplete
+        whole: list[str] = []
+        continues = False
+        for part in (*parts, incomplete):
+            is_mark = part in (":", "=") and bool(whole)
+            if is_mark or (continues and part):
+                whole[-1] += part
+            else:
+                whole.append(part)
+            continues = is_mark or part == "@"
+        last = whole.pop()
+        self._before = last if incomplete in _MARKS else last[: len(last) - len(incomplete)]
+        return whole, last
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """Return the suggestions without what bash keeps."""
+        items = super().get_completions(args, incomplete)
+        for item in items:
+            item.value = item.value.removeprefix(self._before)
+        return items
 
 
 class _WholeWord(ShellComplete):

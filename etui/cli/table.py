@@ -30,7 +30,7 @@ class Column:
 
     ``most`` is the number of cells that its texts take if the terminal has no room for more. A text that does not fit
     is cut at its end with an ellipsis, at its start (``cut="start"``), or without an ellipsis (``cut="clean"``); with
-    ``wraps`` it continues on the next line.
+    ``wraps`` it continues on the next line. Numbers, and texts of a column that is ``whole``, are never cut.
     """
 
     heading: str
@@ -38,6 +38,7 @@ class Column:
     spare: int = 0
     most: int = _MOST_CELLS
     wraps: bool = False
+    whole: bool = False
     cut: Literal["end", "start", "clean"] = "end"
 
 
@@ -138,12 +139,16 @@ class _Layout:
             self._widths[index] += more
             free -= more
         while free < 0:
-            texts = [one for one in self._shown if not self._columns[one].right and self._widths[one] > _LEAST_CELLS]
+            texts = [one for one in self._shown if self._can_shrink(one)]
             if not texts:
                 return
             widest = max(texts, key=lambda one: self._widths[one])
             self._widths[widest] -= 1
             free += 1
+
+    def _can_shrink(self, index: int) -> bool:
+        column = self._columns[index]
+        return not (column.right or column.whole) and self._widths[index] > _LEAST_CELLS
 
     def _total(self) -> int:
         shown = self._shown or []

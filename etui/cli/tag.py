@@ -42,6 +42,7 @@ class _TagCommand(click.Command):
         "etui tag 3f2a 91bc +release -candidate    the same for several runs",
         'etui tag 3f2a "+before the fix"',
         "etui tag 3f2a                             print its tags",
+        "etui tag session:last +baseline           all runs of the last session",
     ),
 )
 @click.argument("words", nargs=-1, required=True, metavar="RUN.. [+TAG|-TAG]..", shell_complete=complete_tag_word)
@@ -50,7 +51,7 @@ class _TagCommand(click.Command):
 def tag(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
     """Add (+) tags to runs and remove (-) them, and print the tags that each run has then.
 
-    Find tagged runs on the screen with the filter tag:NAME.
+    RUN is an id, or a filter like those of etui runs. The filter tag:NAME finds tagged runs.
     """
     from etui.services.annotations import edited, tag_name
 
@@ -62,7 +63,12 @@ def tag(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
     if not runs:
         raise UsageError("no RUN given", "name the runs: etui tag RUN.. +TAG -TAG")
     with settings.store_with_runs() as store:
-        run_ids = selected_runs(store, runs)
+        try:
+            run_ids = selected_runs(store, runs)
+        except UsageError as error:
+            if not (add or remove) and len(runs) > 1:
+                raise UsageError(error.message, f"{error.hint}; to add a tag, write +{plain(runs[-1])}") from error
+            raise
         edits = {run_id: edited(store.summary(run_id).tags, add, remove) for run_id in run_ids}
         for run_id, edit in edits.items():
             if edit.added or edit.removed:

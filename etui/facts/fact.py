@@ -151,6 +151,11 @@ class Fact(msgspec.Struct, Generic[T], eq=False, kw_only=True):
         return f"{self.title} {self.kind.text.unit}".rstrip()
 
     @property
+    def table_heading(self) -> str:
+        """The heading of a column of many runs, whose cells have no units."""
+        return f"{self.title} {self.kind.table.unit}".rstrip()
+
+    @property
     def cell_heading(self) -> str:
         """The heading of the column in the screen's runs table."""
         heading = self.screen.heading if self.screen is not None else ""

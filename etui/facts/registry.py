@@ -18,6 +18,7 @@ from etui.facts.kinds import (
     LIST,
     MILLISECONDS,
     MILLISECONDS_INTERVAL,
+    NUMBER,
     PERCENT,
     RATIO,
     RATIO_INTERVAL,
@@ -41,6 +42,7 @@ from etui.results import (
     RunDocument,
     SpeedVerdict,
     Status,
+    TaskMetric,
     WeightsInfo,
 )
 from etui.spec import size_text
@@ -63,6 +65,10 @@ def _speedup(run: RunDocument) -> Ratio | None:
 
 def _metrics(run: RunDocument) -> Metrics | None:
     return run.accuracy.end_to_end.overall if run.accuracy else None
+
+
+def _task(run: RunDocument) -> TaskMetric | None:
+    return run.accuracy.task if run.accuracy else None
 
 
 def _memory(run: RunDocument) -> Memory | None:
@@ -803,6 +809,22 @@ DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
         kind=TEXT,
         title="arithmetic",
         comparison=Comparison(group="environment"),
+    ),
+    Fact(
+        name="task_metric",
+        read=_of(_task, lambda task: task.program),
+        kind=NUMBER,
+        title="task metric",
+        better="higher",
+        comparison=Comparison(group="accuracy"),
+    ),
+    Fact(
+        name="task_metric_eager",
+        read=_of(_task, lambda task: task.eager),
+        kind=NUMBER,
+        title="task metric of eager",
+        better="higher",
+        comparison=Comparison(group="accuracy"),
     ),
     Fact(
         name="inputs",

@@ -77,7 +77,9 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
     bundle, lowered, spec = run.bundle, run.lowered, session.queued.spec
     inputs = bundle.inputs if bundle else None
     if inputs is not None:
-        inputs = msgspec.structs.replace(inputs, calibration_count=lowered.calibration_count if lowered else None)
+        used = lowered.calibration_count if lowered else None
+        calibration = inputs.calibration_sha256 if used == inputs.calibration_count else None
+        inputs = msgspec.structs.replace(inputs, calibration_count=used, calibration_sha256=calibration)
     stages = [*(bundle.stages if bundle else []), *(lowered.stages if lowered else []), *run.measured_stages]
     memory = run.memory
     if lowered is not None and lowered.planned_bytes is not None:
@@ -142,7 +144,9 @@ def with_figures(document: RunDocument, planned_blocks: int | None = None) -> Ru
         flags.append(
             Flag(
                 name=document.arithmetic,
-                detail=f"the delegate computes in {document.arithmetic} on this CPU, not in {document.precision}",
+                detail=f"the weights of the model are {document.arithmetic}, and so are eager and the program"
+                if document.arithmetic == document.model.dtype
+                else f"the delegate computes in {document.arithmetic} on this CPU, not in {document.precision}",
             )
         )
     return msgspec.structs.replace(

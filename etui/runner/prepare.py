@@ -52,6 +52,7 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
                 calibration_count=spec.calibration_count,
                 cache_dir=str(cache.root),
                 allow_pickle=spec.allow_pickle,
+                data=spec.data,
             )
         )
 
@@ -139,7 +140,7 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
     the program may be in the cache."""
     spec = session.spec
     key = program_key(
-        bundle_key=f"{spec.model} {spec.weights} {spec.seed}",
+        bundle_key=f"{spec.model} {spec.weights} {spec.seed}" + (f" {spec.data}" if spec.data else ""),
         recipe=run.variant.precision,
         delegate=run.variant.delegate,
         calibration_count=spec.calibration_count,

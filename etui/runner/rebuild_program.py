@@ -126,6 +126,7 @@ def origin_of(document: RunDocument) -> Repeated:
         accuracy_inputs=spec.accuracy_inputs,
         keep_fp32=spec.keep_fp32,
         allow_pickle=spec.allow_pickle,
+        data=spec.data,
     )
 
 
@@ -134,7 +135,7 @@ def trusted_origin(document: RunDocument, trust: Trust) -> Repeated:
     ``.pt2`` file to run; only the user can.
 
     Raises:
-        Untrusted: the run was imported and names a model or weights file that the user has not allowed.
+        Untrusted: the run was imported and names a model, weights or data that the user has not allowed.
         UsageError: the document does not contain what it was made from.
     """
     origin = origin_of(document)
@@ -145,6 +146,8 @@ def trusted_origin(document: RunDocument, trust: Trust) -> Repeated:
         named[model] = "whose code would be executed" if model.endswith(".py") else "which would be loaded and executed"
     if origin.weights not in WEIGHTS:
         named.setdefault(str(absolute(origin.weights, "the weights")), "which would be read as weights")
+    if origin.data is not None:
+        named.setdefault(str(absolute(origin.data, "the data")), "whose files would be read as inputs")
     if refused := {path: what for path, what in named.items() if path not in trust.files}:
         raise Untrusted(document.id, refused)
     return msgspec.structs.replace(origin, allow_pickle=False)
@@ -244,6 +247,7 @@ async def rebuild_program(
                 # The original bundle may still have weights or files that are no longer available elsewhere.
                 key=next((key for key in cache.bundle_keys() if key_of(key, stored) == artifact.key), None),
                 allow_pickle=allow_pickle or origin.allow_pickle,
+                data=origin.data,
             )
         )
 

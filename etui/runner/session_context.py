@@ -10,7 +10,7 @@ from typing import Any
 
 from etui.catalog.find import Model, describe, find_model
 from etui.errors import EtuiError
-from etui.events import Event, EventKind, Level, utc_now
+from etui.events import TRACEBACK, Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus, usable_cores
 from etui.jobs import BundleResult, JobFor, R
 from etui.results import Status
@@ -177,9 +177,12 @@ class Session:
         return cancelled and not any(run.live and not run.cancelled for run in self.runs)
 
     def fail(self, run: Run, error: EtuiError) -> None:
-        """End a run as failed, with the worker's traceback in its log."""
-        if run.live and isinstance(error, WorkerFailed) and error.traceback:
-            self.say("log", error.traceback.rstrip(), run=run, level="debug")
+        """End a run as failed, with the worker's traceback in its log: the lines of the model, and the whole one."""
+        if run.live and isinstance(error, WorkerFailed):
+            if error.short_traceback:
+                self.say("log", f"{TRACEBACK}\n{error.short_traceback.rstrip()}", run=run)
+            if error.traceback:
+                self.say("log", error.traceback.rstrip(), run=run, level="debug")
         self.end(run, "failed", error.without_commands)
 
     def end(self, run: Run, status: Status, error: str | None) -> None:

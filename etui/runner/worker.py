@@ -48,11 +48,13 @@ NOISE = (
 
 
 class WorkerFailed(EtuiError):
-    """A job ended without a result. ``traceback`` is the worker's own, if it could report one."""
+    """A job ended without a result. ``traceback`` is the worker's own, if it could report one, and ``short_traceback``
+    the lines of it that belong to the model."""
 
-    def __init__(self, message: str, hint: str = "", traceback: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", traceback: str = "", short_traceback: str = "") -> None:
         super().__init__(message, hint)
         self.traceback = traceback
+        self.short_traceback = short_traceback
 
 
 class _Pipe:
@@ -225,7 +227,10 @@ class Worker:
             error = self._answer
             self._outcome.set_exception(
                 WorkerFailed(
-                    error.message.strip() or "the process failed without an error message", error.hint, error.traceback
+                    error.message.strip() or "the process failed without an error message",
+                    error.hint,
+                    error.traceback,
+                    error.short_traceback,
                 )
             )
         else:

@@ -98,6 +98,7 @@ def plan_duel(store: Store, run_a: str, run_b: str, options: DuelOptions) -> Due
         calibration_count=origins[0].calibration_count,
         accuracy_inputs=origins[0].accuracy_inputs,
         seed=origins[0].seed,
+        data=origins[0].data,
         trusted_files=options.trusted_files,
     )
     models = {variant: find_model(origin.model) for variant, origin in zip(variants, origins, strict=True)}

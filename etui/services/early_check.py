@@ -28,7 +28,7 @@ LIMIT_S = 60.0
 """A model that takes longer to load is queued without having been checked."""
 
 _FOLDER = "checked"
-_FIELDS: dict[str, FieldName] = {"weights": "weights"}
+_FIELDS: dict[str, FieldName] = {"weights": "weights", "keep_fp32": "keep_fp32", "data": "data"}
 """The field of the request that an error in a stage of the check belongs to; other errors belong to the model."""
 
 
@@ -61,6 +61,7 @@ def check_early(
         cache_dir=str(cache_dir()),
         keep_fp32=spec.keep_fp32,
         allow_pickle=spec.allow_pickle,
+        data=spec.data,
     )
     record = cache_dir() / _FOLDER / _key(job)
     if _is_unchanged(record):

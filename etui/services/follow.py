@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from etui.errors import (
     EXIT_CANCELLED,
@@ -36,6 +36,9 @@ from etui.services.stage_lines import StageLines
 from etui.services.stalled_runs import stall_of_session
 from etui.store import QueuedSession, Store
 from etui.text import LINE_CELLS, WHOLE_CELLS, plain, seconds, shortened
+
+if TYPE_CHECKING:
+    from etui.services.queue_estimate import Durations
 
 POLL_S = 0.05
 MEASURING_POLL_S = 0.3
@@ -244,8 +247,8 @@ def follow(
         StoreError: the database was unreadable for too long.
     """
     followed = [run_id] if run_id else [each for each, _ in session.runs]
-    last, seen, shown_queue, shown_stall = 0, -1, "", ""
-    watch = RunnerWatch(store)
+    last, seen, shown_stall = 0, -1, ""
+    watch, queue = RunnerWatch(store), _QueueMessages(store, session)
     measuring = False
     labels = {each: variant.label for each, variant in session.runs}
     tracker = ProgressTracker(session.spec, labels)
@@ -260,10 +263,8 @@ def follow(
                     printer.advance(event)
                     if event.run_id is None or event.run_id in followed:
                         printer.event(event)
-                waiting = _queue_message(store, session)
-                if waiting and waiting != shown_queue:
+                if waiting := queue.next():
                     printer.line(waiting)
-                shown_queue = waiting or shown_queue
                 if all(store.summary(each).status not in LIVE_STATUSES for each in followed):
                     for event in store.events_after(session.id, last, run_id):
                         printer.event(event)
@@ -292,16 +293,29 @@ def _whole(value_s: float) -> str:
     return seconds(value_s) if value_s >= 60 else f"{value_s:.0f} s"
 
 
-def _queue_message(store: Store, session: QueuedSession) -> str:
-    """The message about the sessions ahead of this one in the queue, or an empty text."""
-    if store.session(session.id).claimed_by is not None:
-        return ""
-    before = [earlier for earlier in store.sessions_waiting_before(session.id) if earlier.runs]
-    if not before:
-        return ""
-    first = before[0].spec.model.rsplit("/", 1)[-1]
-    more = f" and {len(before) - 1} more" if len(before) > 1 else ""
-    return f"waiting for the machine: {plain(first)}{more} {'is' if not more else 'are'} ahead in the queue"
+class _QueueMessages:
+    """The message about the sessions ahead of one in the queue, each time that their number changes."""
+
+    def __init__(self, store: Store, session: QueuedSession) -> None:
+        self._store = store
+        self._session = session
+        self._ahead = 0
+        self._durations: Durations | None = None
+
+    def next(self) -> str:
+        """Return the message if there is a new one, else an empty text."""
+        if self._store.session(self._session.id).claimed_by is not None:
+            return ""
+        before = [earlier for earlier in self._store.sessions_waiting_before(self._session.id) if earlier.runs]
+        if not before or len(before) == self._ahead:
+            return ""
+        self._ahead = len(before)
+        # Imported late: most sessions do not wait.
+        from etui.services.queue_estimate import Durations, ahead_of
+
+        self._durations = self._durations or Durations()
+        ahead = ahead_of(self._store, self._session.id, self._durations)
+        return f"waiting for the machine: {ahead.text}; {plain(ahead.first_model)} is first" if ahead.sessions else ""
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, inspect
@@ -15,6 +15,7 @@ from msgspec import field as option
 from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
+from etui.files.data_files import data_files
 from etui.files.hashing import file_stamp
 from etui.host.cpus import usable_cores
 from etui.magnitudes import MOST_COUNTED
@@ -27,6 +28,7 @@ from etui.spec import (
     PRESETS,
     WEIGHTS,
     PresetName,
+    Priority,
     SessionSpec,
     Variant,
 )
@@ -46,11 +48,14 @@ FieldName = Literal[
     "seed",
     "keep_fp32",
     "wait_quiet",
+    "data",
+    "priority",
 ]
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
 
 MOST_SEED = 2**63 - 1
+_UNITS: Mapping[FieldName, str] = {"timeout": "seconds"}
 
 AtLeast0 = Annotated[int, Meta(ge=0, le=MOST_COUNTED)]
 AtLeast1 = Annotated[int, Meta(ge=1, le=MOST_COUNTED)]
@@ -86,6 +91,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: Annotated[float, Meta(ge=0)] | None = option(default=None, name="wait_quiet")
     allow_pickle: bool = False
+    data: Annotated[str, Meta(extra={"path_keywords": ()})] | None = None
+    priority: Priority = "normal"
 
 
 def is_as_is(model: Model) -> bool:
@@ -197,46 +204,56 @@ def path_keywords(name: str) -> tuple[str, ...] | None:
     return None
 
 
-def least(name: FieldName) -> int:
-    """Return the smallest valid value of a count."""
-    return next(
-        part.ge for part in _parts(option_types()[name]) if isinstance(part, inspect.IntType) and part.ge is not None
-    )
-
-
 def _parts(described: inspect.Type) -> tuple[inspect.Type, ...]:
     return described.types if isinstance(described, inspect.UnionType) else (described,)
 
 
-def check_count(field: FieldName, text: str) -> int | None:
-    """Return the whole number in a text, None if it is empty. Raises FieldError if it is invalid or out of range."""
+def from_text(name: FieldName, text: str) -> Any:
+    """Return the value of an option in a text as it is typed into a field; None if it is empty. The parts of a list are
+    separated by commas. Raises FieldError if it is invalid or out of range."""
     text = text.strip()
     if not text:
         return None
+    for part in _parts(option_types()[name]):
+        if isinstance(part, inspect.VarTupleType):
+            words = filter(None, (word.strip() for word in text.split(",")))
+            return tuple(dict.fromkeys(_single(name, part.item_type, word) for word in words)) or None
+        if not isinstance(part, inspect.NoneType):
+            return _single(name, part, text)
+    return text
+
+
+def _single(name: FieldName, described: inspect.Type, text: str) -> Any:
+    if isinstance(described, inspect.IntType):
+        return _whole_number(name, described, text)
+    if isinstance(described, inspect.FloatType):
+        return _number(name, described, text)
+    return text
+
+
+def _whole_number(name: FieldName, described: inspect.IntType, text: str) -> int:
     try:
         value = int(text)
     except ValueError:
-        raise FieldError(field, f"{text!r} is not a whole number", "enter one, or leave it empty") from None
-    if value < least(field):
-        raise FieldError(field, f"{value} is too small", f"enter at least {least(field)}, or leave it empty")
-    if value > MOST_COUNTED:
-        raise FieldError(field, f"{text[:30]} is too large", f"enter at most {MOST_COUNTED}, or leave it empty")
+        raise FieldError(name, f"{text[:30]!r} is not a whole number", "enter one, or leave it empty") from None
+    if described.ge is not None and value < described.ge:
+        raise FieldError(name, f"{text[:30]} is too small", f"enter at least {described.ge}, or leave it empty")
+    if described.le is not None and value > described.le:
+        raise FieldError(name, f"{text[:30]} is too large", f"enter at most {described.le}, or leave it empty")
     return value
 
 
-def check_seconds(text: str) -> float | None:
-    """Return the seconds in a text, None if it is empty. Raises FieldError if it is not a number above 0."""
-    text = text.strip()
-    if not text:
-        return None
+def _number(name: FieldName, described: inspect.FloatType, text: str) -> float:
+    unit = _UNITS.get(name, "")
     try:
         value = float(text)
     except ValueError:
         raise FieldError(
-            "timeout", f"{text!r} is not a number of seconds", "enter a number, or leave it empty"
+            name, f"{text[:30]!r} is not a number{unit and f' of {unit}'}", "enter a number, or leave it empty"
         ) from None
-    if not 0 < value < float("inf"):
-        raise FieldError("timeout", f"{text} is not a valid timeout", "enter more than 0 seconds, or leave it empty")
+    if described.gt is not None and not described.gt < value < float("inf"):
+        what = f"more than {described.gt:g}{unit and f' {unit}'}"
+        raise FieldError(name, f"{text[:30]} is not a valid {name}", f"enter {what}, or leave it empty")
     return value
 
 
@@ -270,6 +287,18 @@ def check_weights(text: str) -> str:
         ) from error
     if not os.access(path, os.R_OK):
         raise FieldError("weights", f"{path} is not readable", "check its permissions")
+    return str(path)
+
+
+def check_data(text: str | None) -> str | None:
+    """Return the absolute path of a folder with data. Raises FieldError if it has no usable files."""
+    if text is None or not text.strip():
+        return None
+    try:
+        path = absolute(text, "the data")
+        data_files(path)
+    except UsageError as error:
+        raise FieldError("data", error.message, error.hint, screen_hint=error.screen_hint) from error
     return str(path)
 
 
@@ -351,4 +380,6 @@ def specification(
         keep_fp32=check_kept(model, variants, options.keep_fp32),
         wait_quiet_min=wait_quiet_min(options.wait_quiet_min),
         allow_pickle=options.allow_pickle,
+        data=check_data(options.data),
+        priority=options.priority,
     )

@@ -40,5 +40,6 @@ def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str
         trusted_files=(),
         wait_quiet_min=wait_quiet_min(None),
         allow_pickle=origin.allow_pickle,
+        data=origin.data,
         keep_fp32=check_kept(model, variants, (*origin.keep_fp32, *modules)),
     )

@@ -65,7 +65,7 @@ def _valid(path: Path, key: str, value: Any) -> object:
         near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(KEYS)}"
         raise UsageError(f"{path}: unknown key {_shown(repr(key))}", hint)
-    if isinstance(value, str) and _is_list(key):
+    if isinstance(value, (str, int, float)) and _is_list(key):
         value = [value]
     try:
         config = from_values({key: value})
@@ -80,7 +80,11 @@ def _valid(path: Path, key: str, value: Any) -> object:
 
 
 def _is_list(key: str) -> bool:
-    return key in LISTS or isinstance(option_types()[key], (msgspec.inspect.VarTupleType, msgspec.inspect.ListType))
+    if key in LISTS:
+        return True
+    described = option_types()[key]
+    members = described.types if isinstance(described, msgspec.inspect.UnionType) else (described,)
+    return any(isinstance(member, msgspec.inspect.VarTupleType) for member in members)
 
 
 def _expected(key: str, value: object, error: Exception) -> str:

@@ -42,8 +42,9 @@ _LOAD_S = 3.0
 _ON_TIME = 0.6
 """A step progresses evenly up to this share of its expected time, and then slower and slower: it never completes before
 its end is reported, however long it takes."""
-_LEAST_LEFT = 0.1
-"""A step whose end is overdue is expected to take at least this share of its expected time longer."""
+_LEAST_LEFT, _OVERDUE = 0.1, 0.25
+"""A step whose end is overdue is expected to take at least this share of its expected time longer, and this share of
+the time by which it is overdue."""
 
 _ENOUGH_BLOCKS, _DISTURBED = 3, 1.5
 """Until a variant has this number of blocks, blocks that take longer than expected by this factor may be disturbed."""
@@ -104,7 +105,9 @@ class SessionProgress(msgspec.Struct, frozen=True, kw_only=True):
         """Return the seconds left at a time, at least 0; None if they cannot be estimated."""
         if self.left_s is None:
             return None
-        return max(0.0, self.least_left_s, self.left_s - self._elapsed_s(now))
+        elapsed_s = self._elapsed_s(now)
+        overdue_s = max(0.0, elapsed_s - self.step_s) if self.step_s > 0 else 0.0
+        return max(0.0, self.least_left_s + _OVERDUE * overdue_s, self.left_s - elapsed_s)
 
     def doing_for_s(self, now: datetime) -> float | None:
         """Return for how many seconds what is being done has been done at a time; None if that is not known."""
@@ -292,7 +295,12 @@ class ProgressTracker:
         if self._stage == "accuracy" or self._checked:
             return (self._checks_s() if self._spent_s else _CHECKS_S), 1.0
         if self._stage != "measure":
-            return self._preparation.left_s(now), 1.0 if self._export_only else self._share_prepared
+            whole = 1.0 if self._export_only else self._share_prepared
+            step_s, share = self._preparation.next(now)
+            if whole * share <= self._share:
+                # An earlier step was expected to take less, or more than it did.
+                return self._preparation.left_s(now), whole
+            return step_s, whole * share
         if self._block_left_s is not None:
             return self._block_left_s, self._measured_share(1.0)
         typical = [self._block_s_of(variant) for variant in self._blocks_left() if self._knows(variant)]
@@ -458,6 +466,23 @@ class _Preparation:
         load_s = 0.0 if self._is_loaded else _left_of(self._load_s, self._load_begun, now)
         return self._expected_s(load_s, [self._left_of_run(run_id, now) for run_id in self._stages_s])
 
+    def next(self, now: datetime) -> tuple[float, float]:
+        """Return the seconds that the current stages take, and the share that is complete after them."""
+        if not self._is_loaded:
+            step_s = _left_of(self._load_s, self._load_begun, now)
+            after_s = self._expected_s(0.0, [self._left_of_run(run_id, now) for run_id in self._stages_s])
+        else:
+            current = [self._current_s(run_id, now) for run_id in self._open]
+            step_s = max(current, default=0.0)
+            after_s = self._expected_s(
+                0.0,
+                [
+                    self._left_of_run(run_id, now) - (self._current_s(run_id, now) if run_id in self._open else 0.0)
+                    for run_id in self._stages_s
+                ],
+            )
+        return step_s, max(0.0, 1 - after_s / self._whole_s) if self._whole_s > 0 else 0.0
+
     def share(self, now: datetime) -> float:
         """Return the share that is complete."""
         if self._complete.issuperset(self._labels):
@@ -470,10 +495,14 @@ class _Preparation:
         stages_s = self._stages_s[run_id]
         if run_id not in self._open:
             return sum(stages_s.values())
-        event, begun = self._open[run_id]
-        current = event.stage or ""
+        current = self._open[run_id][0].stage
         later_s = sum(seconds for stage, seconds in stages_s.items() if stage != current)
-        return later_s + _left_of(stages_s.get(current, 0.0), begun, now)
+        return later_s + self._current_s(run_id, now)
+
+    def _current_s(self, run_id: str, now: datetime) -> float:
+        """Return what is left of the current stage of a run."""
+        event, begun = self._open[run_id]
+        return _left_of(self._stages_s[run_id].get(event.stage or "", 0.0), begun, now)
 
     def _expected_s(self, load_s: float, programs_s: Sequence[float]) -> float:
         return load_s + max(max(programs_s, default=0.0), sum(programs_s) / max(1, self._cores))
@@ -482,7 +511,7 @@ class _Preparation:
 def _left_of(expected_s: float, begun: datetime | None, now: datetime) -> float:
     """Return what is left of a step that began at a time."""
     elapsed_s = 0.0 if begun is None else (now - begun).total_seconds()
-    return max(expected_s - elapsed_s, _LEAST_LEFT * expected_s)
+    return max(expected_s - elapsed_s, _LEAST_LEFT * expected_s + _OVERDUE * max(0.0, elapsed_s - expected_s))
 
 
 def _begun(elapsed: float) -> float:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from etui.events import Event, read_stage_end
+from etui.events import TRACEBACK, Event, read_stage_end
 from etui.results import ACCURACY_VERDICTS
 from etui.spec import EAGER
 from etui.text import counted, members, plain
@@ -34,6 +34,8 @@ class StageLines:
 
     def add(self, event: Event) -> Iterator[Event]:
         """Yield the events to print now. Events that are only progress are not among them."""
+        if event.message.startswith(TRACEBACK):
+            return
         if event.run_id is not None:
             yield from self._load_line()
         if event.level in ("warning", "error"):

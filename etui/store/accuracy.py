@@ -24,6 +24,7 @@ def without_outputs(accuracy: Accuracy | None) -> AccuracyDetail | None:
         tolerance=accuracy.tolerance,
         end_to_end=_without_outputs(accuracy.end_to_end),
         lowering=_without_outputs(accuracy.lowering) if accuracy.lowering else None,
+        task=accuracy.task,
     )
 
 
@@ -62,6 +63,7 @@ def load_accuracy(connection: sqlite3.Connection, run_id: str, detail: AccuracyD
         tolerance=detail.tolerance,
         end_to_end=_with_outputs(detail.end_to_end, outputs[END_TO_END]),
         lowering=_with_outputs(lowering, outputs[LOWERING]) if lowering else None,
+        task=detail.task,
     )
 
 

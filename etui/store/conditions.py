@@ -26,13 +26,17 @@ GROUP = ""
 SCAN = "runs INDEXED BY runs_page"
 """FROM clause for scanning all rows: an index that contains little more than the searched columns."""
 
+_EMPTY = {"note": "''", "tags": "'[]'", "flags": "'[]'"}
+"""How columns store that there is nothing, other than as NULL."""
+
 
 class Condition(msgspec.Struct, frozen=True):
     """One condition on a column of ``SUMMARY_COLUMNS``, such as ``Condition("latency_median_ms", "<", 10.0)``.
 
     ``in`` takes a sequence of values; ``contains`` searches for text in the column, ignoring case, and ``glob`` for a
     pattern with ``*``; ``between`` takes two values and excludes the second, ``within`` includes both; ``of newest``
-    takes no value and matches runs with the same value as the newest run. NULL matches only ``!=`` and ``is missing``.
+    takes no value and matches runs with the same value as the newest run. NULL matches only ``!=`` and ``is missing``,
+    which an empty note or list of tags or flags also matches.
     ``negated`` matches the runs that do not match otherwise. A condition on the column ``GROUP`` has the operator
     ``any`` or ``all`` and a tuple of conditions as its value.
     """
@@ -110,7 +114,8 @@ def _group(condition: Condition) -> tuple[str, list[object]]:
 def _comparison(column: str, condition: Condition) -> tuple[str, list[object]]:
     operator, value = condition.operator, condition.value
     if operator == "is missing":
-        return f"{column} IS NULL", []
+        empty = _EMPTY.get(column)
+        return (f"({column} IS NULL OR {column} = {empty})" if empty else f"{column} IS NULL"), []
     if operator == "contains" and condition.column == ANY_TEXT:
         return f"instr({column}, lower(?)) > 0", [value]
     if operator == "contains":

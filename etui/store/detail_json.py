@@ -20,6 +20,7 @@ from etui.results import (
     Ratio,
     SessionInfo,
     Stage,
+    TaskMetric,
     Tolerance,
     WeightsInfo,
 )
@@ -41,6 +42,7 @@ class AccuracyDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
     end_to_end: ComparisonDetail
     tolerance: Tolerance | None = None
     lowering: ComparisonDetail | None = None
+    task: TaskMetric | None = None
 
 
 class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

@@ -88,6 +88,7 @@ def _names() -> dict[str, Key]:
             names.setdefault(normalized(fact.cell_heading), key)
     for fact, key in facts:
         names.setdefault(normalized(fact.text_heading), key)
+        names.setdefault(normalized(fact.table_heading), key)
         names.setdefault(normalized(fact.title), key)
     return names
 

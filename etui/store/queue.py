@@ -13,7 +13,7 @@ from etui import __version__
 from etui.errors import StoreError, UsageError
 from etui.events import Event, known_kind, known_level, utc_now
 from etui.results import ENDED_STATUSES, LIVE_STATUSES, ModelInfo, Status
-from etui.spec import SessionSpec, Variant, label, stored_name
+from etui.spec import Priority, SessionSpec, Variant, label, stored_name
 from etui.store.detail_json import RunDetail, decode_detail, encode_detail
 
 
@@ -125,7 +125,31 @@ def add_session(
             ),
         )  # fmt: skip
         connection.execute("INSERT INTO details (run, detail) VALUES (?, ?)", (run_id, detail))
+    if _put_before_lower_priority(connection, session_id, spec.priority):
+        return session(connection, session_id)
     return QueuedSession(id=session_id, spec=spec, created_at=now, box=box, runs=runs, installation=installation)
+
+
+_PRIORITIES: Mapping[str, int] = {"low": 0, "normal": 1, "high": 2}
+
+
+def _put_before_lower_priority(connection: sqlite3.Connection, session_id: str, priority: Priority) -> int:
+    """Move the newest session before the waiting ones of lower priority, and return by how many places."""
+    rows = connection.execute(
+        "SELECT CASE WHEN json_valid(spec) THEN json_extract(spec, '$.priority') END AS priority FROM sessions"
+        " WHERE finished_at IS NULL AND claimed_by IS NULL AND id <> ? AND id IN (SELECT session FROM live_runs)"
+        " ORDER BY created_at DESC, rowid DESC",
+        (session_id,),
+    )
+    places = 0
+    for row in rows.fetchall():
+        # A session of an earlier version, or of a later one with other priorities, counts as normal.
+        if _PRIORITIES.get(row["priority"], 1) >= _PRIORITIES[priority]:
+            break
+        if not move_session(connection, session_id, earlier=True):
+            break
+        places += 1
+    return places
 
 
 def session(connection: sqlite3.Connection, session_id: str) -> QueuedSession:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -45,22 +46,59 @@ Bounds = tuple[str, list[object]]
 """A part of the sort order as an SQL condition, and its values."""
 
 
+class _Shown(NamedTuple):
+    """What a table shows for a column that has no value: an SQL expression, and the columns that it reads."""
+
+    expression: str
+    columns: tuple[str, ...]
+
+
+_SHOWN = {
+    "verdict": _Shown(
+        "CASE WHEN status = 'done' THEN coalesce(verdict, 'done') ELSE status END", ("verdict", "status")
+    ),
+    "note": _Shown("coalesce(nullif(note, ''), error)", ("note", "error")),
+}
+
+
 class Sorting(msgspec.Struct, frozen=True, kw_only=True):
-    """A column and a direction. Runs without a value come last in either direction; equal values are ordered by age."""
+    """A column and a direction. Runs without a value come last in either direction; equal values are ordered by age.
+    With ``as_shown`` by what the table shows instead: how a run without a verdict ended, and its error without a
+    note."""
 
     column: str
     descending: bool
+    as_shown: bool = False
+
+    @property
+    def key(self) -> str:
+        """What is sorted by, as SQL."""
+        return _SHOWN[self.column].expression if self._is_computed else self.column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the key reads."""
+        return _SHOWN[self.column].columns if self._is_computed else (self.column,)
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether the index of the column has the rows in this order."""
+        return self.column in IN_ORDER and not self._is_computed
+
+    @property
+    def _is_computed(self) -> bool:
+        return self.as_shown and self.column in _SHOWN
 
     def clause(self, *, backwards: bool = False, in_piece: bool = False) -> str:
         """Return the order as SQL, reversed if ``backwards``. In one part either all values are missing or none."""
         direction = "DESC" if self.descending != backwards else "ASC"
         nulls = "" if in_piece else " NULLS FIRST" if backwards else " NULLS LAST"
-        return f"ORDER BY {self.column} {direction}{nulls}, rowid {direction}"
+        return f"ORDER BY {self.key} {direction}{nulls}, rowid {direction}"
 
     def pieces(self, place: Place | None, *, backwards: bool = False) -> list[Bounds]:
         """Return the rows after a row (before it if ``backwards``) as conditions, the nearest first; without a row all
         rows. They are separate because an index answers each of them; joined by OR they would be a scan."""
-        column = self.column
+        column = self.key
         known, missing = f"{column} IS NOT NULL", f"{column} IS NULL"
         if place is None:
             return [(missing, []), (known, [])] if backwards else [(known, []), (missing, [])]
@@ -160,7 +198,7 @@ class _Search:
         """Return an SQL condition that selects the matching runs by row number as far as possible, so that an index can
         be scanned without looking up each row, and its values. None if no index helps."""
         sources, rest = self.known()
-        if not sources or self.sorting.column not in IN_ORDER:
+        if not sources or not self.sorting.is_indexed:
             return None
         parts = [known.condition() for known in sources]
         clause, values = where_clause(rest)
@@ -176,7 +214,7 @@ class _Search:
                 # Without statistics SQLite would prefer any equality.
                 self._scanned = f"FROM runs NOT INDEXED {self.clause} AND {among}", [*self.values, *numbers]
             else:
-                table = SCAN if is_scannable(self.where, self.sorting.column) else "runs"
+                table = SCAN if is_scannable(self.where, *self.sorting.columns) else "runs"
                 self._scanned = f"FROM {table} {self.clause or 'WHERE 1'}", self.values
         return self._scanned
 
@@ -305,7 +343,7 @@ def _few(search: _Search) -> list[int] | None:
         return None
     matching, values = search.matching()
     rows = search.connection.execute(
-        f"SELECT rowid AS number, {search.sorting.column} AS value {matching} LIMIT ?",
+        f"SELECT rowid AS number, {search.sorting.key} AS value {matching} LIMIT ?",
         (*values, _FEW + 1),
     ).fetchall()
     if len(rows) > _FEW:
@@ -329,7 +367,7 @@ def _row(search: _Search, run_id: str | None) -> Place | None:
         return None
     clause, values = where_clause((*search.where, Condition("id", "=", run_id)))
     row = search.connection.execute(
-        f"SELECT {search.sorting.column} AS value, rowid AS number FROM runs"  # noqa: S608
+        f"SELECT {search.sorting.key} AS value, rowid AS number FROM runs"  # noqa: S608
         f" INDEXED BY sqlite_autoindex_runs_1 {clause}",
         values,
     ).fetchone()
@@ -487,7 +525,7 @@ def _sort_matches(search: _Search, pieces: Sequence[Bounds], wanted: int, *, bac
 def _path(search: _Search) -> tuple[str, str, list[object]]:
     """Return the index to follow, the conditions with which it is entered, and their values: the index of the sorted
     column, or the one with the runs of one model, precision and delegate in order of age. Empty if there is none."""
-    if search.sorting.column not in IN_ORDER:
+    if not search.sorting.is_indexed:
         return "", "", []
     if search.sorting.column == "created_at":
         equal = {

@@ -304,6 +304,13 @@ class EtuiApp(ScreenHost, PaletteHost):
 
     # Actions of the registry
 
+    def action_command_palette(self) -> None:
+        """Find an action, a model or a theme by name."""
+        if not CommandPalette.is_open(self):
+            self.push_screen(
+                CommandPalette(placeholder="Search for an action, a model or a theme", id="--command-palette")
+            )
+
     def action_help(self) -> None:
         """Show the help screen."""
         from etui.tui.screens.help import HelpScreen

@@ -20,6 +20,7 @@ from etui.facts import RunSummary
 from etui.host.current_state import HostFacts, HostWatch
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
+from etui.services.queue_estimate import Durations
 from etui.services.session_progress import ProgressTracker, SessionProgress, tracker_of
 from etui.store import Condition, QueuedSession, Store
 from etui.tui.database import Database
@@ -39,13 +40,15 @@ OLD_EVENTS = 2_000
 
 class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session that is queued or running. ``runs`` are all its runs in order, finished ones too;
-    ``medians`` the medians of the blocks so far, in milliseconds, by the variant's label."""
+    ``medians`` the medians of the blocks so far, in milliseconds, by the variant's label; ``duration_s`` the estimated
+    duration of the whole session, None if nothing is known about its model."""
 
     session: QueuedSession
     runs: tuple[RunSummary, ...]
     progress: SessionProgress | None = None
     medians: Mapping[str, tuple[float, ...]] = {}
     planned_blocks: int = 0
+    duration_s: float | None = None
 
     @property
     def waits(self) -> bool:
@@ -107,6 +110,9 @@ class Feed:
         self._last_event: dict[str, int] = {}
         self._trackers: dict[str, ProgressTracker] = {}
         self._blocks: dict[str, _Blocks] = {}
+        self._durations = Durations()
+        self._has_queue = False
+        """Whether a session waits behind another one, so that it is of interest how long they take."""
         self._sessions: tuple[LiveSession, ...] = ()
         self._host = HostWatch()
         self._host_facts = self._host.read()
@@ -185,6 +191,7 @@ class Feed:
         known = {session.session.id: session for session in self._sessions}
         events: dict[str, tuple[Event, ...]] = {}
         sessions = []
+        self._has_queue = len({run.session for run in live_runs}) > 1
         for session_id in dict.fromkeys([*known, *(run.session for run in live_runs)]):
             new = store.events_after(session_id, self._last_event.get(session_id, 0))
             if new:
@@ -197,6 +204,7 @@ class Feed:
             self._last_event.pop(session_id)
             self._trackers.pop(session_id, None)
             self._blocks.pop(session_id, None)
+        self._durations.keep(live.session.id for live in self._sessions)
         ended = tuple(sorted(before - {run.id for run in live_runs}))
         self._version += 1
         return self._snapshot(events=events, ended=ended, changed=True)
@@ -214,6 +222,7 @@ class Feed:
             progress=tracker.progress,
             medians=self._blocks.setdefault(session_id, _Blocks()).read(store, session_id),
             planned_blocks=tracker.planned_blocks,
+            duration_s=self._durations.of(store, session) if self._has_queue else None,
         )
 
     def _snapshot(

@@ -11,7 +11,7 @@ from etui.analysis.trust import Trust
 
 
 class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
-    """A set of symbols, each character one cell wide and distinguishable without colour."""
+    """A set of symbols, distinguishable without colour; each is one cell wide, except ``about`` in ASCII."""
 
     live: str = "●"
     waiting: str = "·"
@@ -60,7 +60,7 @@ TRUST_TONES: dict[Trust, Literal["", "warn", "bad"]] = {"good": "", "caution": "
 UNICODE = Glyphs()
 ASCII = Glyphs(
     live="*", waiting=".", done="v", failed="x", cancelled="-", flagged="!", doubted="?", baseline="@", cursor=">",
-    marked="#", up="^", down="v", times="x", about="~", cut="~", dot="|", bar_full="=", bar_rest="-",
+    marked="#", up="^", down="v", times="x", about="+-", cut="~", dot="|", bar_full="=", bar_rest="-",
     drop="v", cycle="~", folded="+", unfolded="-", degree=" ", levels="_-=#",
 )  # fmt: skip
 

@@ -17,9 +17,10 @@ _SHORT = 8
 
 
 def precision_items(model: Model | None, chosen_delegates: Iterable[str]) -> list[Item]:
-    """Return the precisions, short names first; one that no selected delegate supports has a reason."""
+    """Return the precisions, those that are supported first, short names first; one that no selected delegate supports
+    has a reason."""
     others = tuple(chosen_delegates)
-    return [
+    items = [
         Item(
             name=precision.name,
             about=precision.title,
@@ -27,11 +28,12 @@ def precision_items(model: Model | None, chosen_delegates: Iterable[str]) -> lis
         )
         for precision in sorted(PRECISIONS.values(), key=lambda precision: len(precision.name) > _SHORT)
     ]
+    return sorted(items, key=lambda item: item.reason is not None)
 
 
 def delegate_items(model: Model | None, chosen_precisions: Iterable[str]) -> list[Item]:
-    """Return the delegates, those that run on this machine first. One that does not run here, or supports none of the
-    selected precisions, has a reason. Looks at installed packages."""
+    """Return the delegates: first those that can be selected, then others that run on this machine. One that does not
+    run here, or supports none of the selected precisions, has a reason. Looks at installed packages."""
     others = tuple(chosen_precisions)
     items = []
     for delegate in sorted(delegates().values(), key=lambda delegate: not delegate.runs_here):
@@ -45,7 +47,7 @@ def delegate_items(model: Model | None, chosen_precisions: Iterable[str]) -> lis
                 reason=reason or _reason(model, [(other, delegate.name) for other in others]),
             )
         )
-    return items
+    return sorted(items, key=lambda item: item.reason is not None)
 
 
 def as_is_item() -> Item:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from etui.formats.toml_text import value_text
 from etui.services.request import FieldName
-from etui.spec import DEFAULT_TIMEOUT_S, PRESETS
+from etui.spec import DEFAULT_ACCURACY_INPUTS, DEFAULT_CALIBRATION_COUNT, DEFAULT_TIMEOUT_S, PRESETS
 from etui.text import counted
 from etui.tui.picker_form import Checked, FormValues
 from etui.tui.widgets.multi_select import Item
@@ -11,12 +12,22 @@ from etui.tui.widgets.multi_select import Item
 BASIS = {"similar": "from similar runs", "size": "by model size", "both": "partly by size"}
 """What an estimate is based on."""
 
+SHORT_BASIS = {"similar": "similar runs", "size": "by model size", "both": "partly by size"}
+"""The same where there is less room."""
+
 _HINTS: dict[FieldName, str] = {
     "weights": "auto: pretrained if available, else synthetic. Or a path: a Hugging Face folder, a safetensors file"
     " or a state dict.",
+    "keep_fp32": "Modules to keep in FP32, with their submodules, separated by commas: conv1,layer4.1. For quantized"
+    " precisions.",
+    "calibration": "Number of calibration inputs, which static quantization looks at. Empty:"
+    f" {DEFAULT_CALIBRATION_COUNT}.",
+    "inputs": f"Number of evaluation inputs, on which accuracy is compared. Empty: {DEFAULT_ACCURACY_INPUTS}.",
+    "seed": "Seed for synthetic weights, inputs and the order of blocks. Empty: 0.",
     "repeat": "Total timed inferences per variant, spread over the blocks. Empty: as many as fit the preset's seconds.",
     "warmup": "Warm-up inferences in each block. Empty: until the latency is stable.",
     "threads": "Threads, for eager and ExecuTorch. Empty: all cores.",
+    "priority": "Place in the queue: before the waiting sessions of lower priority. What runs is not interrupted.",
     "timeout": f"Time limit of the session, in seconds. Empty: {DEFAULT_TIMEOUT_S:.0f}.",
 }
 
@@ -31,6 +42,12 @@ def about_field(field: FieldName | None, values: FormValues) -> str:
     if field == "preset":
         return PRESETS[values.preset].about if values.preset in PRESETS else ""
     return _HINTS.get(field, "") if field else ""
+
+
+def about_others(values: FormValues) -> str:
+    """Return the options of a session file that the picker has no field for; empty if there are none."""
+    shown = ", ".join(f"{key} = {value_text(value)}" for key, value in values.others.items())
+    return f"From the saved configuration: {shown}." if shown else ""
 
 
 def about_configuration(checked: Checked) -> str:

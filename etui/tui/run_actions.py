@@ -24,6 +24,7 @@ from etui.tui.workers import in_daemon_thread, start
 if TYPE_CHECKING:
     from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
+    from etui.services.queue_estimate import Ahead
     from etui.spec import PresetName, SessionSpec
 
 T = TypeVar("T")
@@ -89,9 +90,10 @@ class RunActions:
         it is calm."""
 
         async def queue(minutes: float | None) -> None:
-            queued = await self._queue_session(spec, model, minutes)
+            queued, ahead = await self._queue_session(spec, model, minutes)
             done([run_id for run_id, _ in queued.runs])
-            self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.")
+            place = f" {ahead.text}." if ahead.sessions else ""
+            self._app.say(f"{model.name}: {counted(len(queued.runs), 'run')} queued.{place}")
 
         self._queue_when_decided(spec, spec.threads, queue, check=partial(self._check, spec, model, refused))
 
@@ -116,16 +118,20 @@ class RunActions:
             self._app.say(f"{notice[0].upper()}{notice[1:]}.", "warning")
         return True
 
-    async def _queue_session(self, spec: SessionSpec, model: Model, minutes: float | None) -> QueuedSession:
+    async def _queue_session(
+        self, spec: SessionSpec, model: Model, minutes: float | None
+    ) -> tuple[QueuedSession, Ahead]:
         """Queue a session that waits for a calm machine for these minutes; None: for those of ``spec``."""
         if minutes is not None:
             spec = msgspec.structs.replace(spec, wait_quiet_min=minutes)
 
-        def write(store: Store) -> QueuedSession:
+        def write(store: Store) -> tuple[QueuedSession, Ahead]:
             from etui.catalog.find import describe
+            from etui.services.queue_estimate import ahead_of
             from etui.services.submit import submit
 
-            return submit(store, spec, describe(model))
+            session = submit(store, spec, describe(model))
+            return session, ahead_of(store, session.id)
 
         return await self._app.database.write(write)
 
@@ -349,7 +355,7 @@ class RunActions:
                 )
 
                 async def queue(minutes: float | None) -> None:
-                    queued = await self._queue_session(spec, model, minutes)
+                    queued, _ = await self._queue_session(spec, model, minutes)
                     run, kept = queued.runs[0][0][:6], ", ".join(modules)
                     self._app.say(f"Queued as run {run} with {kept} in FP32. See the top of the runs table.")
 

@@ -16,7 +16,7 @@ from etui.facts import BY_SHORT, Fact, RunSummary, ScreenColumn, Tone
 from etui.facts.kinds import MILLISECONDS, TIME
 from etui.results import LIVE_STATUSES
 from etui.table_columns import fitting_columns
-from etui.text import moment, number, plain, width
+from etui.text import bare_ratio, moment, number, plain, width
 from etui.tui.glyphs import TRUST_TONES, Glyphs
 
 Cell = tuple[str, Tone]
@@ -84,7 +84,9 @@ def _interval(run: RunSummary, glyphs: Glyphs) -> Cell:
     share = run.latency_ci95_percent
     if share is None:
         return "", ""
-    shown = f"{glyphs.about}{share:.1f}%" if share < 9.95 else f"{glyphs.about}{share:.0f}%"
+    # The two characters of ASCII do not fit, and the heading says what it is.
+    sign = glyphs.about if len(glyphs.about) == 1 else ""
+    shown = f"{sign}{share:.1f}%" if share < 9.95 else f"{sign}{share:.0f}%"
     return _marked(
         shown, trust.of_latency(run.latency_median_ms, run.latency_ci95_ms, run.flags or ()), "faint", glyphs
     )
@@ -96,8 +98,7 @@ def _speedup(run: RunSummary, glyphs: Glyphs) -> Cell:
         return "", ""
     trusted = trust.of_speedup(value, run.speedup_ci95, run.speed_verdict, run.flags or ())
     # A ratio that cannot be relied on has no more than two digits.
-    digits = 2 if trusted == "poor" or value < 1 else 3
-    shown = number(value, digits) if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+    shown = bare_ratio(value, 2 if trusted == "poor" or value < 1 else 3)
     # The sign is omitted where it does not fit.
     sign = glyphs.times if len(shown) < 5 else ""
     return _marked(shown + sign, trusted, "good" if value > 1.02 else "", glyphs)

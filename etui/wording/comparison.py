@@ -150,7 +150,7 @@ def _across_sessions(comparison: RunComparison) -> list[str]:
             f"machine, {text.number(100 * comparison.session_sd, 2)} % ({known})."
         )
     if comparison.relative_ratio is not None:
-        bounds = f" ({text.interval(comparison.relative_ci95)})" if comparison.relative_ci95 else ""
+        bounds = f" ({text.ratio_interval(comparison.relative_ci95)})" if comparison.relative_ci95 else ""
         lines.append(
             f"Relative to eager in its own session, the ratio is {text.ratio(comparison.relative_ratio)}{bounds}."
         )

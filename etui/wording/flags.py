@@ -98,7 +98,7 @@ _EXPLANATIONS: dict[str, tuple[str, str]] = {
         "Stop them, or let etui wait longer.",
     ),
     "bf16": (
-        "The delegate computes in another arithmetic than the precision states.",
+        "The program computes in another arithmetic than the precision states.",
         "Its latency and error are those of that arithmetic.",
     ),
 }

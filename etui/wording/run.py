@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etui import text
 from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.magnitudes import is_ratio
-from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, Tolerance
+from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, TaskMetric, Tolerance
 from etui.wording.caveat import caveat
 
 BYTES_PER_FP32 = 4
@@ -53,7 +53,7 @@ def speed(document: RunDocument, *, with_caveat: bool = True) -> str:
         interval = f" (95 % interval {text.interval(stats.ci95)})" if stats.ci95 else ""
         why = "there is no eager measurement to compare with"
         if ratio is not None:
-            why = f"the stored ratio to eager, {text.number(ratio.value)}, is not valid"
+            why = f"the stored ratio to eager, {text.bare_ratio(ratio.value)}, is not valid"
         return _with_caveat(f"{name} takes {median} per inference{interval}; {why}.", but)
     medians = f": {median} against {text.number(eager.median)} ms" if eager and eager.median is not None else ""
     behind = _behind(ratio)
@@ -75,12 +75,14 @@ def speed(document: RunDocument, *, with_caveat: bool = True) -> str:
     if ratio.verdict == "equivalent":
         bounds = _in_brackets(ratio.ci95, behind)
         return f"{name} is as fast as eager PyTorch, within 2 %{bounds}{medians}{after}."
-    looks = f"{name} looks {_times(ratio.value)} as fast as eager PyTorch{medians}"
+    times = text.bare_ratio(ratio.value)
+    times = times if "/" in times else _times(ratio.value)
+    looks = f"{name} looks {times} as fast as eager PyTorch{medians}"
     if ratio.ci95 is None:
         few = "There are too few blocks for a confidence interval, so this is only an indication."
         return _with_caveat(f"{looks}. {few}", but)
     inconclusive = (
-        f"This is inconclusive: the 95 % interval is {text.interval(ratio.ci95)}{behind}; measure more blocks."
+        f"This is inconclusive: the 95 % interval is {text.ratio_interval(ratio.ci95)}{behind}; measure more blocks."
     )
     return _with_caveat(f"{looks}. {inconclusive}", but)
 
@@ -139,7 +141,7 @@ def hints(document: RunDocument) -> list[str]:
     if document.delegate == "portable":
         reasons.append("Without a delegate, convolutions run on reference kernels, which are not optimized.")
     if document.arithmetic:
-        reasons.append(f"The delegate computes in {text.plain(document.arithmetic)}, whatever the precision says.")
+        reasons.append(f"The program computes in {text.plain(document.arithmetic)}, whatever the precision says.")
     counts = {block.threads for block in (*document.blocks, *document.eager_blocks)}
     if len(counts) > 1:
         reasons.append(
@@ -184,6 +186,12 @@ def tolerance(wanted: Tolerance | None) -> str:
     return (", ".join(parts) or "no limits") + source
 
 
+def task_metric(task: TaskMetric) -> str:
+    """Return the value of a model's own metric for the program, next to that of eager."""
+    inputs = text.counted(task.count, "evaluation input")
+    return f"{text.number(task.program, 4)}, eager {text.number(task.eager, 4)}, on {inputs}"
+
+
 def ratios_of_medians(runs: Sequence[tuple[str, RunDocument]]) -> str:
     """Return why the speed-ups of some runs, given with their names, are not the ratios of their medians.
 
@@ -226,7 +234,7 @@ def _behind(ratio: Ratio) -> str:
 
 
 def _in_brackets(bounds: tuple[float, float] | None, behind: str) -> str:
-    return f" (95 % interval {text.interval(bounds)}{behind})" if bounds else ""
+    return f" (95 % interval {text.ratio_interval(bounds)}{behind})" if bounds else ""
 
 
 def _with_caveat(sentence: str, clause: str) -> str:

@@ -114,7 +114,9 @@ def latency(document: RunDocument) -> RunSection:
     if ours is None and eager is None:
         return RunSection(title="Latency")
     rows = [_statistic(document, field) for field in _STATISTICS]
-    rows.insert(1, ["95 % interval", _interval(ours), _interval(eager), text.interval(ratio.ci95) if ratio else ""])
+    rows.insert(
+        1, ["95 % interval", _interval(ours), _interval(eager), text.ratio_interval(ratio.ci95) if ratio else ""]
+    )
     rows.append(["samples", _count(ours), _count(eager), ""])
     headings = ["ms", variant(document), "eager", *(["eager / program"] if ours and eager else [])]
     rows = [row[: len(headings)] for row in rows if any(cell not in ("", text.MISSING) for cell in row[1:])]
@@ -199,6 +201,8 @@ def accuracy(document: RunDocument) -> RunSection:
         return RunSection(title="Accuracy")
     entries = _sentences(run_wording.two_errors(found))
     entries += _entries(("tolerance", run_wording.tolerance(found.tolerance)), ("reason", found.reason))
+    if found.task is not None:
+        entries += _entries((f"metric {text.plain(found.task.name)}", run_wording.task_metric(found.task)))
     if document.weights is not None and document.weights.kind == "synthetic":
         meaning = "these errors describe the arithmetic, not the trained model"
         entries.append(Entry("caution", f"the weights are synthetic: {meaning}", "warn"))
@@ -359,9 +363,17 @@ def configuration(document: RunDocument) -> RunSection:
         ("kept in FP32", ", ".join(kept_fp32(document))),
         ("weights", weights and f"{weights.kind}: {weights.detail}"),
         ("inputs", inputs and f"{inputs.kind}: {inputs.detail}"),
+        ("arguments", inputs and ", ".join(inputs.names)),
         ("split", inputs and inputs.split),
+        ("evaluation", inputs and _counted_inputs(inputs.accuracy_count, inputs.accuracy_sha256)),
+        ("calibration", inputs and _counted_inputs(inputs.calibration_count, inputs.calibration_sha256)),
     )
     return RunSection(title="Configuration", entries=entries)
+
+
+def _counted_inputs(count: int | None, sha256: str | None) -> str:
+    """Return the number of inputs of one split with their hash; empty if either is not known."""
+    return f"{text.counted(count, 'input')}, SHA-256 {sha256[:12]}" if count and sha256 else ""
 
 
 def measurement(document: RunDocument) -> RunSection:

@@ -116,12 +116,12 @@ def _compared(comparison: RunComparison, name: str) -> str:
     """Return the sentence about a paired comparison; empty for one that is refused or not paired."""
     if comparison.verdict is None or comparison.ratio is None or comparison.kind != "paired":
         return ""
-    behind = f"95 % interval {text.interval(comparison.ci95)}" if comparison.ci95 else "no interval"
+    behind = f"95 % interval {text.ratio_interval(comparison.ci95)}" if comparison.ci95 else "no interval"
     pairs = f"{behind}, {comparison.base_blocks} paired blocks"
     if comparison.verdict == "unreliable":
         return f"The speed of {name} against FP32 is unreliable: {'; '.join(comparison.limits)}."
     if comparison.verdict == "faster":
-        return f"{name} is {text.number(comparison.ratio)}x as fast as FP32 ({pairs})."
+        return f"{name} is {text.as_fast(comparison.ratio)} as FP32 ({pairs})."
     if comparison.verdict == "slower":
         slower = (1 / comparison.ci95[1], 1 / comparison.ci95[0]) if comparison.ci95 else None
         behind = f"95 % interval {text.interval(slower)}" if slower else "no interval"
@@ -129,7 +129,7 @@ def _compared(comparison: RunComparison, name: str) -> str:
         return f"{name} takes {times}x as long as FP32 ({behind}, {comparison.base_blocks} paired blocks)."
     if comparison.verdict == "equivalent":
         return f"{name} is as fast as FP32, within {100 * comparison.margin:g} % ({pairs})."
-    return f"Whether {name} is faster than FP32 is inconclusive: {text.number(comparison.ratio)}x ({pairs})."
+    return f"Whether {name} is faster than FP32 is inconclusive: {text.ratio(comparison.ratio)} ({pairs})."
 
 
 def _time(document: RunDocument) -> list[tuple[str, Source, str]]:

@@ -71,7 +71,7 @@ def cells(rows: Sequence[VerdictRow]) -> tuple[list[str], list[list[str]]]:
             row.name,
             text.number(row.median_ms),
             _MARKS[row.trust] + text.ratio(row.ratio) if row.ratio is not None else "",
-            text.interval(row.ci95) if row.ci95 is not None else "",
+            text.ratio_interval(row.ci95) if row.ci95 is not None else "",
             row.verdict,
             row.note,
         ]

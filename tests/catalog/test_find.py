@@ -11,7 +11,7 @@ import pytest
 
 from etui.catalog.delegates import RECORDS, delegates
 from etui.catalog.find import UserModel, find_delegate, find_model, find_precision, impossible, tolerance_for
-from etui.catalog.models import MODELS, Limit
+from etui.catalog.models import MODELS, Limit, ModelEntry
 from etui.catalog.precisions import AS_IS, PRECISIONS, needs_calibration, recipe
 from etui.errors import UsageError
 
@@ -28,6 +28,29 @@ def test_unknown_model_suggests_the_nearest_name(typed: str) -> None:
         find_model(typed)
     assert "resnet18" in refused.value.hint
     assert "etui models" in refused.value.hint
+
+
+def test_models_of_torchvision_are_named_by_their_source() -> None:
+    model = find_model("torchvision:resnet101")
+    assert isinstance(model, ModelEntry)
+    assert model.reference == "torchvision:resnet101" and find_model(model.reference) == model
+    assert model.image is not None and model.image.size == 224
+    assert find_model("torchvision:resnet18") is find_model("resnet18")
+    assert find_model("Torchvision:ResNet101") == model
+    tolerance = tolerance_for("torchvision:efficientnet_b3", "int8")
+    assert tolerance is not None and tolerance.sqnr_db_min == 10.0
+
+
+@pytest.mark.parametrize("typed", ["resnet101", "torchvision:resnet1O1", "torchvision:resnet_101"])
+def test_near_matches_include_models_of_torchvision(typed: str) -> None:
+    with pytest.raises(UsageError, match=r"did you mean .*torchvision:resnet101"):
+        find_model(typed)
+
+
+def test_detectors_with_two_stages_are_refused_with_the_reason() -> None:
+    reason = impossible(find_model("torchvision:maskrcnn_resnet50_fpn"), "fp32", "xnnpack")
+    assert reason is not None and "two stages" in reason
+    assert impossible(find_model("torchvision:ssd300_vgg16"), "fp32", "xnnpack") is None
 
 
 def test_unknown_precision_or_delegate_suggests_the_nearest_name() -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from etui.charts import drawing as charts
 from etui.charts.data import Doubt
 from etui.charts.drawing import Canvas, Colours, Past, Series, palette
+from etui.charts.overlay import Overlaid
 from etui.text import width as cells
 from tests.charts.series import DATED, DOTS, EAGER, EMPTY, LEVELS, PAST, PROGRAM, SIX
 
@@ -120,6 +121,16 @@ def test_block_chart_shows_upward_drift() -> None:
     rows = [(line.index("●", 6), row) for row, line in enumerate(lines[1:-2]) if "●" in line[6:]]
     assert [row for _, row in sorted(rows)] == sorted((row for _, row in rows), reverse=True)
     assert len(rows) == 3
+
+
+@pytest.mark.parametrize(("last", "unit", "zero"), [(15.0, "%", "0 % = 10.0 ms"), (40.0, "x", "1x = 10.0 ms")])
+def test_deviations_beyond_100_percent_are_factors(last: float, unit: str, zero: str) -> None:
+    disturbed = Series(name="a", blocks=[[10.0] * 9, [10.0] * 9, [last] * 9])
+    alone = charts.block_strip(disturbed, None, canvas(100, 13)).plain
+    together = charts.overlaid_blocks([Overlaid(series=disturbed, slot=0)], canvas(100, 13)).plain
+    for drawn in (alone, together):
+        assert zero in drawn and any(line.startswith(unit) for line in drawn.split("\n")[:2])
+        assert "300" not in drawn
 
 
 def test_block_keeps_its_number() -> None:

@@ -66,6 +66,17 @@ def test_models_precisions_and_delegates(complete: Complete) -> None:
     assert complete("export", "a", "-o", "x") == [FILES]
 
 
+def test_saved_configurations_and_places_of_the_queue(complete: Complete, tmp_path: Path) -> None:
+    folder = tmp_path / "config" / "configurations"
+    folder.mkdir(parents=True)
+    for name in ("nightly", "night-2", "other"):
+        (folder / f"{name}.toml").touch()
+    config = {"ETUI_CONFIG": str(tmp_path / "config")}
+    assert complete("run", "--config", "ni", **config) == ["night-2", "nightly"]
+    assert complete("sweep", "--config", "./b", **config) == [FILES]
+    assert complete("move", "abc", "") == ["first", "last", "sooner", "later"]
+
+
 def test_run_ids_come_newest_first_and_once_a_line(complete: Complete, stored: Callable[..., None]) -> None:
     stored(
         make_document("aaaaaaaaaaa1", created_at="2026-11-20T10:00:00.000Z"),
@@ -209,3 +220,30 @@ def test_bash_completes_with_the_script(etui: Etui, stored: Callable[..., None],
     assert done.stdout.splitlines() == [
         "show", "aaaaaaaaaaa1", "fp32,fp16", "fp16", " ".join(PRECISIONS), "resnet18",
     ]  # fmt: skip
+
+
+def test_filters_are_completed_where_runs_are_named(
+    complete: Complete, etui: Etui, stored: Callable[..., None]
+) -> None:
+    run = make_document("aaaaaaaaaaa1")
+    run.tags = ["release"]
+    stored(run)
+    assert etui("runs", "p50<5", "--save", "fast").returncode == 0
+    assert complete("runs", "mod") == ["model:"] and complete("runs", "model:res") == ["model:resnet18"]
+    assert complete("export", "tag:r") == ["tag:release"] and complete("compare", "a", "@f") == ["@fast"]
+    assert {"@fast", "model:", "since:"} <= set(complete("runs", ""))
+    assert complete("runs", "precision=int8-d") == ["precision=int8-dynamic"]
+    assert complete("runs", "--sort", "p5") == ["p50"]
+
+
+def test_bash_divides_a_filter_and_completes_its_last_part(etui: Etui, stored: Callable[..., None]) -> None:
+    stored(make_document("aaaaaaaaaaa1"))
+    assert etui("runs", "p50<5", "--save", "fast").returncode == 0
+    for words, expected in (
+        (["runs", "model", ":", "res"], ["resnet18"]), (["runs", "model", ":"], ["resnet18"]),
+        (["runs", "@", "fa"], ["fast"]), (["runs", "precision", "=", "int8-d"], ["int8-dynamic"]),
+        (["runs", "model", ":", "resnet18", "stat"], ["status:"]),
+    ):  # fmt: skip
+        line = "\n".join(["etui", *words])
+        done = etui(_ETUI_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=str(len(words)))
+        assert done.stdout.splitlines() == [f"plain,{value}" for value in expected], words

@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from etui.store import Store
+from tests.boxes import Box
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 
+TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MORE = ("--precision", "fp32,int8", "--delegate", "xnnpack", "--seed", "3", "--repeat", "40", "--keep-fp32", "fc")
 
 
@@ -126,3 +128,26 @@ def test_a_saved_configuration_is_named_without_its_path(etui: Etui, tmp_path: P
     assert json.loads(etui("run", "--config", "nightly", "--dry-run", "--json").stdout)["programs"] == 1
     wrong = etui("run", "--config", "nightli")
     assert wrong.returncode == 2 and "did you mean nightly?" in wrong.stderr
+
+
+@pytest.mark.slow
+def test_a_module_that_the_model_does_not_have_is_found_before_queueing(
+    etui: Etui, tmp_path: Path, database: Path
+) -> None:
+    text = f"models = ['{TINY}:spoiled']\nprecisions = ['int8']\nkeep_fp32 = ['nowhere']\n"
+    (tmp_path / "bench.toml").write_text(text)
+    done = etui("run", "--config", "bench.toml")
+    assert done.returncode == 2 and "bench.toml: keep_fp32: " in done.stderr.splitlines()[-1]
+    assert not database.exists()
+
+
+@pytest.mark.slow
+def test_a_session_file_measures_one_session_per_model(box: Box, tmp_path: Path) -> None:
+    path = tmp_path / "bench.toml"
+    models = f'["{TINY}:spoiled", "{TINY}:convolutional"]'
+    path.write_text(f"models = {models}\npreset = 'quick'\nrepeat = 4\nwarmup = 1\nthreads = 1\ntimeout = 240\n")
+    first = json.loads(box.etui("run", "--config", path, "--json", status=None).stdout)
+    assert [run["model"] for run in first] == ["tiny-spoiled", "tiny-convolutional"]
+    assert len({run["session"] for run in first}) == 2 and {run["status"] for run in first} == {"done"}
+    plan = json.loads(box.etui("run", "--config", path, "--dry-run", "--json").stdout)
+    assert (plan["cached"], plan["sessions"][0]["basis"]) == (2, "similar")

@@ -139,3 +139,18 @@ def test_before_the_first_run_nothing_is_created(etui: Etui, database: Path) -> 
         done = etui(*command)
         assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1
     assert not database.parent.exists()
+
+
+def test_the_notes_of_several_runs_are_listed(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    done = etui("note", "model:resnet18")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split(maxsplit=1) for line in done.stdout.splitlines()] == [
+        ["run", "note"], ["aaaaaa", "a note"], ["bbbbbb", "-"],
+    ]  # fmt: skip
+    assert etui("note", "has:note").stdout == "a note\n"
+
+
+def test_a_word_without_a_sign_is_explained(etui: Etui, two: tuple[RunDocument, RunDocument]) -> None:
+    done = etui("tag", "a", "release")
+    assert done.returncode == 2 and "+release" in done.stderr
+    assert "+zzz" not in etui("tag", "zzz", "+x").stderr

@@ -14,6 +14,7 @@ import msgspec
 from tests.docs.markdown import block, code, make_page, table
 
 NAMES: dict[str, tuple[str, ...]] = {
+    "etui.model": ("Model", "Args"),
     "etui.testing": ("EtuiRun", "Measuring", "judged"),
     "etui.analysis.comparison": ("compare", "RunComparison"),
     "etui.analysis.comparability": ("Obstacle",),

@@ -16,8 +16,9 @@ from torch import nn
 from etui.analysis.delegation import advice
 from etui.engine.delegates import delegate_support
 from etui.engine.lowering.delegation import delegation_of
+from etui.engine.lowering.flat_export import export
 from etui.engine.lowering.graph_stages import GraphStages
-from etui.engine.lowering.quantize import Graph, export, quantize
+from etui.engine.lowering.quantize import Graph, quantize
 from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.jobs import LowerResult
 from etui.programs.program import read_program

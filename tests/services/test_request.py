@@ -9,7 +9,7 @@ import pytest
 from etui.catalog.find import find_model
 from etui.errors import UsageError
 from etui.services import request
-from etui.services.request import FieldError, Options, check_count, check_model, check_seconds, check_weights, combine
+from etui.services.request import FieldError, Options, check_model, check_weights, combine, from_text
 from etui.spec import DEFAULT_TIMEOUT_S, DEFAULT_WAIT_QUIET_MIN, Variant
 
 
@@ -20,20 +20,25 @@ from etui.spec import DEFAULT_TIMEOUT_S, DEFAULT_WAIT_QUIET_MIN, Variant
 )  # fmt: skip
 def test_invalid_count_names_its_field(field: request.FieldName, text: str, message: str) -> None:
     with pytest.raises(FieldError, match=message) as raised:
-        check_count(field, text)
+        from_text(field, text)
     assert raised.value.field == field
 
 
 def test_empty_count_uses_the_preset() -> None:
-    assert check_count("repeat", "  ") is None
-    assert check_count("warmup", "0") == 0
+    assert from_text("repeat", "  ") is None
+    assert from_text("warmup", "0") == 0
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "inf", "nan", "soon"])
 def test_timeout_must_be_a_positive_number(text: str) -> None:
     with pytest.raises(FieldError) as raised:
-        check_seconds(text)
+        from_text("timeout", text)
     assert raised.value.field == "timeout"
+
+
+def test_a_list_is_typed_with_commas() -> None:
+    assert from_text("keep_fp32", " conv1 , layer4.1,,conv1") == ("conv1", "layer4.1")
+    assert from_text("keep_fp32", " , ") is None
 
 
 def test_unknown_model_suggests_the_nearest_name() -> None:

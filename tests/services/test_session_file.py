@@ -36,7 +36,7 @@ def write(tmp_path: Path) -> Write:
 def other_than_default(name: str) -> object:
     """A valid value of an option that differs from its default, by the type of its field."""
     field = next(field for field in msgspec.structs.fields(Options) if field.encode_name == name)
-    for value in (not field.default, 3, 2.5, "synthetic", "quick", ["conv1", 'layer"\\4\x1b']):
+    for value in (not field.default, 3, 2.5, "synthetic", "quick", "high", ["conv1", 'layer"\\4\x1b']):
         try:
             if from_values({name: value}) != from_values({}) and value is not field.default:
                 return value

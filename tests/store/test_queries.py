@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from etui.errors import StoreError, UsageError
+from etui.facts import RunSummary
 from etui.store import Condition, Store
 from etui.store.columns import IN_ORDER
 from etui.store.run_pages import Sorting, Window
@@ -25,7 +26,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A database of 20,000 runs, every third without a median."""
+    """A database of 20,000 runs, every third without a median, every eleventh failed or cancelled without a verdict."""
     path = tmp_path_factory.mktemp("large") / "etui.db"
     with Store.open(path) as store:
         store.save_document(make_document())
@@ -42,6 +43,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
                 "latency_median_ms": median,
                 "created_at": f"2026-01-01T{index:08d}",
             }
+            if index % 11 == 0:
+                ending = {"status": ("failed", "cancelled")[index % 2], "verdict": None, "error": f"error {index % 5}"}
+                changed |= ending | {"note": ("", "a note")[index % 3 == 0]}
             rows.append(tuple((template | changed).values()))
         connection.executemany(f"INSERT INTO runs VALUES ({marks})", rows)  # noqa: S608 - question marks
         connection.commit()
@@ -171,6 +175,33 @@ def test_page_is_a_slice_of_the_runs_with_its_position(
     for offset in (0, len(every) // 2, len(every)):
         _, first, _, rows = large.page(where, sorting, Window(limit=40, offset=offset))
         assert [run.id for run in rows] == every[min(offset, len(every) - 40) :][:40]
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("where", [[], [Condition("model", "=", "model3")], [Condition("status", "!=", "done")]])
+@pytest.mark.parametrize("column", ["verdict", "note"])
+def test_page_can_be_sorted_by_what_the_table_shows(
+    large: Store, column: str, where: list[Condition], descending: bool
+) -> None:
+    def shown(run: RunSummary) -> str | None:
+        if column == "note":
+            return run.note or run.error
+        return (run.verdict or "done") if run.status == "done" else run.status
+
+    def age(run: RunSummary) -> int:
+        return 0 if run.id == make_document().id else int(run.id, 16)
+
+    by_age = sorted(large.summaries(where), key=age, reverse=descending)
+    known = sorted((run for run in by_age if shown(run)), key=lambda run: str(shown(run)), reverse=descending)
+    every = [run.id for run in (*known, *(run for run in by_age if not shown(run)))]
+    assert len({shown(run) for run in known}) > 1
+    sorting = Sorting(column=column, descending=descending, as_shown=True)
+    for index in (0, len(every) // 3, len(every) - 3):
+        window = Window(limit=40, around=every[index], before=20)
+        total, first, place, rows = large.page(where, sorting, window)
+        assert (total, place) == (len(every), index)
+        assert [run.id for run in rows] == every[first : first + 40]
+    assert [run.id for run in large.glimpse(where, sorting, Window(limit=40))[-1]] == every[:40]
 
 
 def test_page_is_first_read_without_a_total_if_counting_is_slow(large: Store) -> None:

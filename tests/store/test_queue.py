@@ -10,7 +10,7 @@ import pytest
 
 from etui.errors import StoreError, UsageError
 from etui.events import Event
-from etui.spec import SessionSpec
+from etui.spec import Priority, SessionSpec
 from etui.store import QueuedSession, RunnerIdentity, Store
 from tests.documents import MODEL, make_block, make_document, make_spec
 
@@ -58,6 +58,21 @@ def test_waiting_sessions_change_places_whenever_they_were_queued(
     assert claimed is not None and claimed.id == c
     assert not store.move_session(c, earlier=False) and not store.move_session(a, earlier=True)
     assert order() == [a, b]
+
+
+def test_a_session_is_queued_before_those_of_lower_priority(store: Store) -> None:
+    def add(priority: Priority) -> str:
+        spec = msgspec.structs.replace(make_spec(), priority=priority)
+        queued = store.add_session(spec, model=MODEL, box="bench-1")
+        assert queued == store.session(queued.id)
+        return queued.id
+
+    low, normal = add("low"), add("normal")
+    assert store.claim_next(RUNNER) is not None, "what was first in the queue runs"
+    other_low, other_normal, high, other_high = add("low"), add("normal"), add("high"), add("high")
+    order = [session_id for session_id, _, _ in store.waiting_sessions()]
+    assert order == [high, other_high, other_normal, low, other_low]
+    assert store.session(normal).claimed_by is not None
 
 
 def test_session_of_another_host_is_not_claimed(store: Store) -> None:

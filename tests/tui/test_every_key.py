@@ -15,8 +15,10 @@ from textual.widgets import Input, OptionList
 
 from etui.actions import ACTIONS, Action
 from etui.events import Event, utc_now
+from etui.tui.picker_form import FormValues, remember
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.columns import ColumnsDialog
+from etui.tui.screens.configurations import ConfigurationsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import TABS, DetailsScreen
 from etui.tui.screens.export import ExportDialog
@@ -44,6 +46,7 @@ Bench = Pilot[object]
 Holds = Callable[[Bench], object]
 ELSEWHERE = {
     "filters": "test_dialogs.py",
+    "configurations": "test_configurations_dialog.py",
     "rows": "test_inside.py",
     "compare": "test_compare.py",
     "trend": "test_trend.py",
@@ -75,6 +78,14 @@ def _pane(holds: Callable[[LogPane], object]) -> Holds:
 
 def _view(name: str) -> Holds:
     return lambda pilot: pilot.app.screen.query_one(ChartPane).view == name
+
+
+def _picker(pilot: Bench) -> Picker:
+    return pilot.app.screen.query_one(Picker)
+
+
+async def _run_before(pilot: Bench) -> None:
+    remember(FormValues(model="gpt2"))
 
 
 def _bench_only(pilot: Bench) -> bool:
@@ -150,6 +161,8 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.new": Scenario(lambda pilot: any(isinstance(one, Picker) for one in pilot.app.focused.ancestors)),  # type: ignore[union-attr]
     "bench.filter": Scenario(lambda pilot: pilot.app.screen.query_one(FilterBar).display),
     "bench.filters": Scenario(_is(FiltersDialog)),
+    "bench.configurations": Scenario(_is(ConfigurationsDialog)),
+    "bench.older": Scenario(lambda pilot: _picker(pilot).choice.model == "gpt2", first=_run_before),
     "bench.back": Scenario(_focused(RunsTable), ("n",)),
     "bench.export": Scenario(_is(ExportDialog)),
     "bench.import": Scenario(_is(ImportDialog)),

@@ -47,6 +47,14 @@ def test_a_quiet_database_is_told_once(store: Store, database: Path) -> None:
     assert feed.look() is None
 
 
+def test_only_a_queue_of_several_sessions_has_estimates(store: Store, database: Path) -> None:
+    feed = looker(database)
+    queued(store)
+    assert [live.duration_s for live in seen(feed).sessions] == [None]
+    queued(store)
+    assert all(live.duration_s for live in seen(feed).sessions)
+
+
 def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) -> None:
     feed = looker(database)
     seen(feed)

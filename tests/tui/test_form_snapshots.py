@@ -13,6 +13,8 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
 
+from etui.services.session_config import SessionConfig
+from etui.services.session_file import save
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
 from etui.tui.database import Database
@@ -20,6 +22,7 @@ from etui.tui.picker_form import FormValues, remember
 from etui.tui.screens.annotate import AnnotateDialog
 from etui.tui.screens.busy_machine import BusyMachineDialog
 from etui.tui.screens.columns import ColumnsDialog
+from etui.tui.screens.configurations import Choice, ConfigurationsDialog, load_choices
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.import_runs import ImportDialog
@@ -123,6 +126,14 @@ async def _nothing(pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
+def _configurations() -> list[Choice]:
+    save("nightly", SessionConfig(models=("resnet18", "gpt2"), precisions=("int8",), preset="rigorous"), force=True)
+    save("quick-look", SessionConfig(models=("minilm",), preset="quick"), force=True)
+    for model in ("resnet18", "mobilenet_v2"):
+        remember(FormValues(model=model))
+    return load_choices()
+
+
 _COLUMNS = [("when", "when"), ("model", "model"), ("p50", "p50 ms"), ("mae", "MAE"), ("note", "note")]
 _IDS = ["aaaaaaaaaaa1", "aaaaaaaaaaa2", "bbbbbbbbbbb1"]
 _LOAD = "other programs use 1.5 cores: cargo (pid 4711, user alice) 1.1 cores, rsync (pid 99, user root) 0.4 cores"
@@ -133,6 +144,7 @@ _DIALOGS: dict[str, tuple[Callable[[Path], Screen[Any]], Callable[[Pilot[None]],
     "columns": (lambda _: ColumnsDialog(_COLUMNS, ["when", "p50"]), _nothing),
     "jump": (lambda database: JumpDialog(Database(database)), _jump),
     "busy": (lambda _: BusyMachineDialog(_LOAD), _nothing),
+    "configurations": (lambda _: ConfigurationsDialog(_configurations(), FormValues()), _nothing),
     "annotate": (lambda _: AnnotateDialog("a note\nof two lines", ["tag", "other"]), _nothing),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from textual.widgets import Button, OptionList, Static
 
 from etui.store import Store
 from etui.tui.database import Database
-from etui.tui.picker_form import FormValues, recall, remember
+from etui.tui.picker_form import TYPED, FormValues, recall, recall_recent, remember
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.multi_select import MultiSelect
@@ -19,7 +19,7 @@ from tests.documents import make_document
 from tests.tui.hosts import Host, paste, type_text, until, work_done
 
 pytestmark = pytest.mark.asyncio
-FIELDS = ("model", "precision", "delegate", "weights", "preset", "repeat", "warmup", "threads", "timeout")
+FIELDS = ("model", "precision", "delegate", "weights", "preset", *TYPED, "priority")
 
 
 def host(database: Path, width: int | None = 34) -> Host:
@@ -62,7 +62,8 @@ async def test_the_whole_form_is_filled_and_run_from_the_keyboard(database: Path
         await ready(pilot)
         await type_text(pilot, "mobile")
         await pilot.press("enter", "tab", "space", "tab", "down", "space", "tab", "down", "down", "down", "enter")
-        await pilot.press("tab", "space", "tab", "5", "0", "tab", "2", "tab", "1", "tab", "9", "0", "enter")
+        await pilot.press("tab", "space", "tab", *"fc", "tab", "4", "tab", "1", "6", "tab", "7")
+        await pilot.press("tab", "5", "0", "tab", "2", "tab", "1", "tab", "9", "0", "enter")
         assert isinstance(pilot.app.focused, Button)
         await pilot.press("enter")
         await until(pilot, lambda: submitted(pilot))
@@ -71,6 +72,7 @@ async def test_the_whole_form_is_filled_and_run_from_the_keyboard(database: Path
     assert [variant.label for variant in spec.variants] == ["int8/xnnpack", "int8/portable"]
     assert (spec.weights, spec.preset, spec.repeat, spec.warmup, spec.threads) == ("synthetic", "rigorous", 50, 2, 1)
     assert spec.timeout_s == 90.0
+    assert (spec.keep_fp32, spec.calibration_count, spec.accuracy_inputs, spec.seed) == (("fc",), 4, 16, 7)
 
 
 async def test_letters_that_are_keys_elsewhere_are_letters_in_the_filter(database: Path) -> None:
@@ -105,7 +107,7 @@ async def test_what_cannot_be_is_greyed_and_says_why(database: Path) -> None:
         await ready(pilot)
         await go_to(pilot, "precision")
         precisions = pilot.app.query(MultiSelect).first()
-        await pilot.press("right", "right", "right")
+        await pilot.press(*["right"] * 5)
         assert precisions.pointed is not None and precisions.pointed.name == "8da4w"
         assert "8da4w" in words(pilot, "hint")
         await pilot.press("space")
@@ -138,6 +140,10 @@ async def test_a_combination_left_out_is_counted(database: Path) -> None:
     [
         ("repeat", "0", "at least 1"),
         ("repeat", "abc", "not a whole number"),
+        ("calibration", "0", "at least 1"),
+        ("inputs", "x", "not a whole number"),
+        ("seed", "-1", "at least 0"),
+        ("seed", "9223372036854775808", "at most 9223372036854775807"),
         ("warmup", "1.5", "not a whole number"),
         ("timeout", "0", "more than 0 seconds"),
         ("threads", "100000", "cores, not 100000"),
@@ -259,3 +265,56 @@ async def test_names_with_markup_are_text(database: Path) -> None:
         await pilot.pause()
         assert "[bold]" in row(pilot, "model").problem
         assert "\x1b" not in row(pilot, "model").problem
+
+
+async def test_modules_are_kept_in_fp32_only_with_a_quantized_precision(database: Path) -> None:
+    remember(FormValues(precisions=("fp32",), keep_fp32="fc"))
+    async with host(database).run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        picker(pilot).submit()
+        await pilot.pause()
+        assert "does not quantize" in row(pilot, "keep_fp32").problem
+        assert not submitted(pilot)
+
+
+async def test_lists_take_the_free_rows_and_then_say_why_something_is_not_available(database: Path) -> None:
+    async with host(database, width=34).run_test(size=(120, 30)) as pilot:
+        await ready(pilot)
+        delegates = pilot.app.query(MultiSelect).last()
+        await until(pilot, lambda: delegates.size.height > 3)
+    async with host(database, width=60).run_test(size=(120, 50)) as pilot:
+        await ready(pilot)
+        delegates = pilot.app.query(MultiSelect).last()
+        await until(pilot, lambda: delegates.size.height == len(delegates.items))
+        lines = str(delegates.render()).splitlines()
+        assert lines[0].startswith("[x] xnnpack ") and not any("[ ]" in line for line in lines[3:])
+        assert any(line.startswith("[-] metal ") and "macOS" in line for line in lines)
+
+
+async def test_a_priority_is_chosen_and_queued(database: Path) -> None:
+    async with host(database).run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await go_to(pilot, "priority")
+        await pilot.press("space")
+        assert "lower priority" in words(pilot, "hint")
+        picker(pilot).submit()
+        await until(pilot, lambda: submitted(pilot))
+    assert submitted(pilot)[0].spec.priority == "high"
+
+
+async def test_the_last_five_come_back_one_by_one(database: Path) -> None:
+    for model in ("gpt2", "minilm", "resnet18", "resnet34", "resnet50", "gpt2", "mobilenet_v2"):
+        remember(FormValues(model=model, seed="3", others={"wait_quiet": 2.0}))
+    assert [values.model for values in recall_recent()] == ["mobilenet_v2", "gpt2", "resnet50", "resnet34", "resnet18"]
+    async with host(database).run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        seen = [picker(pilot).choice.model]
+        for _ in range(5):
+            picker(pilot).show_older()
+            await pilot.pause()
+            seen.append(pilot.app.query_one(Combo).value)
+        assert seen == ["mobilenet_v2", "gpt2", "resnet50", "resnet34", "resnet18", "mobilenet_v2"]
+        assert row(pilot, "seed").field.value == "3"  # type: ignore[attr-defined]
+        picker(pilot).submit()
+        await until(pilot, lambda: submitted(pilot))
+        assert (submitted(pilot)[0].spec.seed, submitted(pilot)[0].spec.wait_quiet_min) == (3, 2.0)

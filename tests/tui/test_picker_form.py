@@ -10,7 +10,7 @@ from etui.errors import EtuiError, UsageError
 from etui.paths import state_dir
 from etui.store import Store
 from etui.tui.error_text import to_text
-from etui.tui.picker_form import FormValues, check, recall, remember
+from etui.tui.picker_form import FormValues, as_config, check, from_config, recall, remember
 from tests.documents import MODEL, make_spec
 
 
@@ -47,16 +47,28 @@ def test_a_finished_program_is_taken_as_it_is(tmp_path: Path) -> None:
     assert [variant.label for variant in checked.variants] == ["as-is/as-is"]
 
 
+def test_values_become_a_session_configuration_and_come_back() -> None:
+    values = FormValues(model="gpt2", keep_fp32="a.b,c", seed="5", timeout="90.5", others={"wait_quiet": 2.5})
+    config = as_config(values)
+    assert (config.models, config.keep_fp32, config.seed, config.timeout_s) == (("gpt2",), ("a.b", "c"), 5, 90.5)
+    assert config.wait_quiet_min == 2.5
+    assert from_config(config) == values
+    assert check(from_config(config)).spec == check(values).spec
+
+
 def test_the_last_choice_is_remembered() -> None:
     choice = FormValues(model="gpt2", precisions=("int8",), preset="quick", repeat="7")
     remember(choice)
     assert recall() == choice
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[1, 2]", b'{"model": 3}', b"\xff\xfe", b"x" * 100_000])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"[1, 2]", b'{"recent": 3}', b'{"recent": [{"others": {"repeat": "x"}}]}', b"\xff\xfe", b"x" * 100_000],
+)
 def test_a_damaged_memory_is_no_memory(damage: bytes) -> None:
     state_dir().mkdir(parents=True)
-    (state_dir() / "last-choice.json").write_bytes(damage)
+    (state_dir() / "last-choices.json").write_bytes(damage)
     assert recall() == FormValues()
 
 

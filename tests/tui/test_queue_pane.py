@@ -36,6 +36,15 @@ async def test_one_is_measured_and_the_others_wait() -> None:
         assert "1 waiting" in str(pane.border_title)
 
 
+async def test_a_waiting_session_says_when_it_starts() -> None:
+    async with Host(QueuePane, width=34).run_test() as pilot:
+        pane = pilot.app.query_one(QueuePane)
+        sessions = [session(1), session(2, "gpt2"), session(3, "minilm")]
+        pane.show(sessions, "session1", 0.5, {"session2": 31.0, "session3": 720.0})
+        await pilot.pause()
+        assert [line[-9:] for line in str(pane.render()).splitlines()] == ["int8 50 %", "8 in 30 s", "in 12 min"]
+
+
 async def test_an_empty_queue_says_so() -> None:
     async with Host(QueuePane).run_test() as pilot:
         assert "empty" in str(pilot.app.query_one(QueuePane).render())

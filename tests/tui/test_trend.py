@@ -14,7 +14,9 @@ from etui.actions import ACTIONS
 from etui.analysis import trends
 from etui.store import Store
 from etui.tui.database import Database
+from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.menu import MenuDialog
 from etui.tui.screens.trend import TrendScreen
 from etui.tui.trend.chart import TrendChart
 from etui.tui.trend.table import TrendTable
@@ -157,3 +159,27 @@ async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(databa
         assert wanted and all(hasattr(TrendScreen, f"action_{action.name}") for action in wanted)
         offered = {entry.title for entry in app_of(pilot).palette_entries()}
         assert {action.title for action in wanted} <= offered
+
+
+async def test_the_menu_compares_a_run_with_the_one_before(database: Path) -> None:
+    documents = past(14)
+    async with trending(database) as pilot:
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MenuDialog))
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await until(pilot, lambda: cast("CompareScreen", pilot.app.screen).base == documents[-2].id)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
+        await pilot.press("G", "c")
+        await work_done(pilot)
+        assert isinstance(pilot.app.screen, TrendScreen), "nothing is before the first run"
+
+
+async def test_a_right_click_opens_the_menu_of_the_clicked_run(database: Path) -> None:
+    async with trending(database) as pilot:
+        await pilot.click(TrendTable, offset=(10, 4), button=3)
+        await until(pilot, lambda: isinstance(pilot.app.screen, MenuDialog))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
+        assert points(pilot).cursor == 2

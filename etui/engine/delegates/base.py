@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 class QuantizerOptions(NamedTuple):
     """What a quantizer depends on. ``recipe`` is the recipe's name without its version, never ``int8-auto``;
     ``exported`` the FP32 graph; ``convolutional`` whether the model contains convolutions; ``keep`` the paths of the
-    modules to keep in FP32, and ``is_kept`` whether a node of a graph belongs to one of them."""
+    modules to keep in FP32, and ``is_kept`` whether a node of a graph belongs to one of them or must be kept for
+    another reason. ``keeps_any`` is False if no node is kept."""
 
     recipe: str
     exported: ExportedProgram
     convolutional: bool
     keep: Sequence[str]
     is_kept: Callable[[Node], bool]
+    keeps_any: bool = True
 
 
 class Quantizer(NamedTuple):
@@ -45,6 +47,9 @@ class DelegateSupport:
 
     load_from_memory = False
     """Whether its programs must be loaded from memory instead of by path."""
+
+    convolves_3d = True
+    """Whether its programs can have 3D convolutions: ExecuTorch's own kernels have none, and XNNPACK takes none."""
 
     preloaded: tuple[str, ...] = ()
     """The modules that the fork server for preparing programs imports."""

@@ -9,6 +9,7 @@ from etui.engine.delegates.base import DelegateSupport
 
 class _Portable(DelegateSupport):
     delegates_nodes = False
+    convolves_3d = False
 
     def make_partitioners(self, precision: str) -> list[Any]:
         return []

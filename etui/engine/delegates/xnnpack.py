@@ -14,6 +14,7 @@ _INTEGER_TARGETS = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
 
 
 class _Xnnpack(DelegateSupport):
+    convolves_3d = False
     preloaded = (
         "executorch.backends.xnnpack.partition.xnnpack_partitioner",
         "executorch.backends.xnnpack.quantizer.xnnpack_quantizer",
@@ -59,7 +60,7 @@ class _Xnnpack(DelegateSupport):
             quantizer.set_module_type(nn.MultiheadAttention, config if dynamic else None)
         else:
             quantizer.set_global(config)
-        if options.keep:
+        if options.keeps_any:
             quantizer.set_filter_function(lambda node: not options.is_kept(node))
         return Quantizer(quantizer, dynamic=dynamic)
 

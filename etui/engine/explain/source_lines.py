@@ -47,12 +47,13 @@ def is_own(origin: str) -> bool:
 def model_line(error: BaseException) -> SourceLine | None:
     """Return the innermost line of the user's files that raised an error; if there is none, of the library that the
     model is from; None if the error has neither in its traceback or its message."""
+    errors = [*chain(error)][::-1]  # the first cause first
     for belongs in (_is_users, _is_models):
-        for each in chain(error):
+        for each in errors:
             frames = [frame for frame in _frames(each) if belongs(frame.path)]
             if frames:
                 return frames[-1]
-        for each in chain(error):
+        for each in errors:
             named = [line for line in _in_message(str(each)) if belongs(line.path)]
             if named:
                 return named[-1]
@@ -71,11 +72,10 @@ def model_line_in(stack_trace: str | None) -> SourceLine | None:
 def short_traceback(error: BaseException) -> str:
     """Return a traceback that has the lines of the user's files, or else of the model's library, the last line before
     the error, and how many lines were omitted between them."""
-    root = next((each for each in chain(error) if any(_is_users(frame.path) for frame in _frames(each))), error)
+    errors = [*chain(error)][::-1]  # the first cause first
+    root = next((each for each in errors if any(_is_users(frame.path) for frame in _frames(each))), None)
+    root = root or next((each for each in errors if each.__traceback__ is not None), error)
     frames = _frames(root)
-    if not frames:
-        root = next((each for each in chain(error) if each.__traceback__ is not None), error)
-        frames = _frames(root)
     belongs = _is_users if any(_is_users(frame.path) for frame in frames) else _is_models
     return "\n".join([*_folded(frames, belongs), *_summary(root)])
 

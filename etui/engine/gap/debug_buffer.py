@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 from etui.engine.delegates import delegate_support
 from etui.engine.gap.graph_pair import compared_nodes, layer_names, origin, short_operator_name
 from etui.engine.gap.interpreter import GapSums, GraphInterpreter
+from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.load_problems import available_bytes
 from etui.errors import EtuiError
 from etui.insight import Origin
@@ -91,7 +92,7 @@ class DebugProgram:
         with tempfile.TemporaryDirectory(prefix="etui-gap-") as folder:
             dump, buffer = str(Path(folder, "etdump")), str(Path(folder, "debug"))
             loaded = _C._load_program_from_buffer(self.program, enable_etdump=True, debug_buffer_size=self.buffer_bytes)
-            outputs = [tensor.clone() for tensor in loaded.load_method("forward")(tuple(inputs))]
+            outputs = [tensor.clone() for tensor in flat_outputs(loaded.load_method("forward")(tuple(inputs)))]
             loaded.write_etdump_result_to_file(dump, buffer)
             logged = self._values(Inspector(etdump_path=dump, debug_buffer_path=buffer))
         for node, expected in self._interpreter.values(inputs, logged.keys()):

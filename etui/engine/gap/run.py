@@ -12,7 +12,6 @@ from torch import nn
 
 from etui.analysis.numeric_gap import DEFAULT_THRESHOLD_DB, first_past
 from etui.analysis_kinds.gap import GapJob
-from etui.catalog.find import tolerance_for
 from etui.catalog.precisions import recipe
 from etui.engine.delegates import delegate_support
 from etui.engine.gap.attribution import (
@@ -27,8 +26,10 @@ from etui.engine.gap.attribution import (
 from etui.engine.gap.debug_buffer import DebugProgram, Logged, TooLarge
 from etui.engine.gap.graph_pair import GraphPair, Layer
 from etui.engine.gap.interpreter import GapSums
-from etui.engine.lowering.quantize import Graph, export, halve, quantize
-from etui.engine.models.bundle import Bundle, flat_outputs, read_reference
+from etui.engine.lowering.flat_export import export
+from etui.engine.lowering.quantize import Graph, halve, quantize
+from etui.engine.models.bundle import Bundle, read_reference
+from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import EtuiError
@@ -117,7 +118,7 @@ class _GapAnalysis:
             self._layers = compared
         threshold = job.threshold_db
         if threshold is None:
-            tolerance = tolerance_for(job.model, job.precision, job.arithmetic, job.delegate)
+            tolerance = self._bundle.tolerance(job.precision, job.arithmetic, job.delegate)
             threshold = (tolerance and tolerance.sqnr_db_min) or DEFAULT_THRESHOLD_DB
         return NumericGap(
             created_at=utc_now(),
@@ -137,7 +138,7 @@ class _GapAnalysis:
     def _by_debug_buffer(self) -> None:
         job = self._job
         self._reporter.stage("lowering again with debug handles")
-        exported = export(self._bundle.eager(), self._inputs[0])
+        exported = export(self._bundle.exportable(), self._inputs[0], self._bundle.structure)
         delegate_support(job.delegate).prepare_runtime()
         logged: list[Logged] = []
         outputs: list[list[torch.Tensor]] = []
@@ -226,9 +227,9 @@ class _GapAnalysis:
     def _graph(self, keep: Sequence[str]) -> Graph:
         """Rebuild from the bundle the graph that the program was lowered from, with the modules ``keep`` in FP32."""
         job, bundle = self._job, self._bundle
-        module = bundle.eager()
+        module = bundle.exportable()
         if job.precision == "fp16":
-            return halve(module, self._inputs[0])
+            return halve(module, self._inputs[0], bundle.structure)
         return _quantized(job, bundle, module, self._inputs[0], keep)
 
     def _pair(self, graph: Graph) -> GraphPair:
@@ -236,7 +237,8 @@ class _GapAnalysis:
         if graph.observed is not None:
             assert isinstance(graph.module, torch.fx.GraphModule)
             return GraphPair(graph.observed, graph.module)
-        return GraphPair(_unlifted(export(self._bundle.eager(), self._inputs[0])), _unlifted(graph.program))
+        exported = export(self._bundle.exportable(), self._inputs[0], self._bundle.structure)
+        return GraphPair(_unlifted(exported), _unlifted(graph.program))
 
     def _suggest(self, attribution: Attribution, error: OutputError, before: float, outputs: int) -> None:
         """Suggest a module to keep in FP32 if quantizing again with it in FP32 removes most of the graph's error, which
@@ -276,7 +278,7 @@ class _GapAnalysis:
         outputs: list[list[torch.Tensor]] = []
         start = work_s()
         for tensors in self._inputs:
-            outputs.append([tensor.clone() for tensor in program(program.fit(tensors))])
+            outputs.append([tensor.clone() for tensor in flat_outputs(program(program.fit(tensors)))])
             if self._is_over_budget(start, len(outputs)):
                 break
         return outputs
@@ -309,10 +311,11 @@ def _quantized(job: GapJob, bundle: Bundle, module: nn.Module, inputs: Inputs, k
     example = tuple(inputs)
     return quantize(
         module,
-        None if job.precision == "8da4w" else export(module, example),
+        None if job.precision == "8da4w" else export(module, example, bundle.structure),
         example,
         bundle.calibration()[: job.calibration_count],
         recipe(bundle.model.family, job.precision, job.delegate),
+        structure=bundle.structure,
         keep=keep,
         keep_observed=True,
     )

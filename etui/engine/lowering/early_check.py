@@ -15,9 +15,12 @@ from etui.engine.explain.source_lines import is_own
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.models import weights
 from etui.engine.models.build import Built, build_raw, finish
+from etui.engine.models.bundle import target_of
+from etui.engine.models.data_folder import read_folder
 from etui.engine.models.exported_program import check_exported
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
+from etui.files.data_files import data_files
 from etui.jobs import CheckJob, CheckResult
 
 Log = Callable[[Event], None]
@@ -47,6 +50,9 @@ def run_check(job: CheckJob, log: Log) -> CheckResult:
     if isinstance(model, UserModel):
         begin("inputs")
         _try_inputs(model, built, job.seed)
+        if job.data is not None:
+            begin("data")
+            read_folder(Path(job.data), target_of(model, built, job.seed), 2, job.seed)
     if job.keep_fp32:
         begin("keep_fp32")
         check_modules(built.module, job.keep_fp32)
@@ -78,12 +84,12 @@ def _try_inputs(model: UserModel, built: Built, seed: int) -> None:
     example = built.example.take(1, seed)[0]
     try:
         with torch.inference_mode():
-            built.module(*example)
+            example.structure.bound(built.module)(*example.tensors)
     except MemoryError:
         raise
     except Exception as error:
         name = Path(model.path).name + (f":{model.factory}" if model.factory else "")
-        shapes = ", ".join(str(list(tensor.shape)) for tensor in example)
+        shapes = ", ".join(str(list(tensor.shape)) for tensor in example.tensors)
         raise PreparationError(
             f"{name} does not take its example inputs of shape {shapes}: {describe_failure(error, built.module)}",
             "return inputs that the module takes, or fix the module",
@@ -106,4 +112,6 @@ def _files(model: Model, job: CheckJob) -> list[str]:
         files += sorted({origin for origin in origins if isinstance(origin, str) and is_own(origin)} - {model.path})
     if Path(job.weights).is_file():
         files.append(str(Path(job.weights).absolute()))
+    if job.data is not None:
+        files += map(str, data_files(Path(job.data))[1])
     return [file for file in files if Path(file).is_file()]

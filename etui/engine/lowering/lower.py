@@ -9,23 +9,29 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import torch
+from torch.export import ExportedProgram
 
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
 from etui.engine.delegates import delegate_support
 from etui.engine.delegates.base import DelegateSupport
+from etui.engine.explain.known_causes import describe, explain
 from etui.engine.lowering.delegation import delegation_of
+from etui.engine.lowering.flat_export import export
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.lowering.noop_program import NOOP, write_noop
-from etui.engine.lowering.quantize import Graph, export, halve, quantize
+from etui.engine.lowering.quantize import Graph, halve, quantize
 from etui.engine.lowering.source_map_builder import source_map_of
 from etui.engine.lowering.undelegated import undelegated_nodes
-from etui.engine.models.bundle import Bundle, flat_outputs, write_reference
+from etui.engine.lowering.unsupported import refuse_missing_kernels, refuse_unsupported, unrolled
+from etui.engine.models.bundle import Bundle, write_reference
+from etui.engine.models.module_state import unchanged
+from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
 from etui.events import Event, stage_end, utc_now
@@ -35,8 +41,11 @@ from etui.jobs import LowerJob, LowerResult
 from etui.programs.files import sections_of
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.source_map import ETRECORD, write_source_map
-from etui.results import Artifact, Delegation, Stage
+from etui.results import Artifact, Delegation, ModelInfo, Stage
 from etui.text import counted
+
+if TYPE_CHECKING:
+    from executorch.exir import ExecutorchBackendConfig
 
 PROGRAM = "program.pte"
 DESCRIPTION = "lowered.json"
@@ -51,9 +60,12 @@ _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, A
 class _Stages:
     """Reports the start and duration of each stage, and which stage failed."""
 
-    def __init__(self, log: Log, run_id: str) -> None:
+    def __init__(self, log: Log, run_id: str, delegate: str) -> None:
         self._log = log
         self._run_id = run_id
+        self._delegate = delegate
+        self.program: ExportedProgram | None = None
+        """The exported graph, as soon as there is one."""
         self.done: list[Stage] = []
         self.graphs = GraphStages()
 
@@ -66,13 +78,16 @@ class _Stages:
         try:
             yield details
         except _FAILURES as error:
-            line = (str(error).strip().splitlines() or [""])[0]
-            raise PreparationError(
-                f"{doing} failed: {type(error).__name__}: {line}", "the log has the traceback"
-            ) from error
+            nodes = self.program.graph.nodes if self.program is not None else ()
+            known = explain(error, doing, self._delegate, nodes)
+            cause, hint = known or (describe(error, doing), "the log has the traceback")
+            raise PreparationError(cause, hint) from error
         seconds = time.perf_counter() - start
         self.done.append(Stage(name=name, seconds=seconds))
-        message = stage_end(doing, seconds, details)
+        self.say(name, stage_end(doing, seconds, details))
+
+    def say(self, name: str, message: str) -> None:
+        """Log a message of a stage."""
         self._log(Event(kind="log", stage=name, message=message, run_id=self._run_id, at=utc_now()))
 
 
@@ -90,7 +105,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         PreparationError: a stage failed; the message names it.
     """
     with making(Path(job.program_dir)) as folder:
-        stages = _Stages(log, job.run_id)
+        stages = _Stages(log, job.run_id, job.delegate)
         bundle = Bundle.open(Path(job.bundle), job.model)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
             result = _copy_program(bundle.model, job, folder, stages)
@@ -109,26 +124,41 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
         # Registers the out variants of quantized operators, which lowering a quantized graph needs.
         import executorch.kernels.quantized  # noqa: F401
 
-        module = bundle.eager()
+        dtype = bundle.result.model.dtype
+        if dtype and job.precision not in {"fp32", "fp16"}:
+            raise PreparationError(
+                f"{bundle.model.name} has {dtype} weights, and quantization needs FP32 weights",
+                "convert the module with .float() in its factory",
+            )
+        module = bundle.exportable()
         check_modules(module, job.keep_fp32)
         accuracy = bundle.inputs()
         inputs = accuracy[0]
     delegate = delegate_support(job.delegate)
     graph = _graph(bundle, module, inputs, job, stages)
+    stages.program = graph.program
+    refuse_unsupported(graph.program, delegate)
+    for notice in unrolled(graph.program):
+        stages.say("lower", notice)
     if job.precision != "fp32":
         with stages.stage("reference", "running the graph before lowering"), torch.no_grad():
-            outputs = [flat_outputs(graph.module(*program_inputs(tensors, job.precision))) for tensors in accuracy]
+            with unchanged(graph.module) if isinstance(graph.module, torch.nn.Module) else contextlib.nullcontext():
+                outputs = [flat_outputs(graph.module(*program_inputs(tensors, job.precision))) for tensors in accuracy]
             write_reference(folder / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _silenced(delegate):
         manager, delegation = _lower(graph, delegate, job, stages.graphs)
         details.append(_to_text(delegation))
+    if delegate.record.support == "run":
+        refuse_missing_kernels(manager)
     artifact = _write(manager, folder / PROGRAM, job, stages)
     write_source_map(source_map_of(manager), folder)
     if job.etrecord:
         manager.get_etrecord().save(str(folder / ETRECORD))
-    arithmetic = delegate.real_arithmetic(job.precision)
+    arithmetic = delegate.real_arithmetic(job.precision) or _of_weights(bundle.result.model, job.precision)
     notes: list[str] = []
-    if arithmetic is not None:
+    if arithmetic is not None and arithmetic == bundle.result.model.dtype:
+        notes.append(f"the weights of the model are {arithmetic}, and so is this program")
+    elif arithmetic is not None:
         notes.append(f"{job.delegate} computes this program in {arithmetic} on this CPU")
     if delegate.delegates_nodes and delegation.delegated_nodes == 0:
         notes.append(f"{job.delegate} delegated no node of this graph")
@@ -145,25 +175,31 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
     )
 
 
+def _of_weights(model: ModelInfo, precision: str) -> str | None:
+    """Return the arithmetic of a model whose weights are not FP32: fp32 means that nothing is converted."""
+    return model.dtype if model.dtype and precision == "fp32" else None
+
+
 def _graph(
     bundle: Bundle, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], job: LowerJob, stages: _Stages
 ) -> Graph:
     """Return the exported graph of the job's precision, and the module that computes the same before lowering."""
+    call = bundle.structure
     if job.precision in {"fp32", "fp16"}:
         half = job.precision == "fp16"
         with stages.stage("export", "exporting in half precision" if half else "exporting"):
-            graph = halve(module, inputs) if half else Graph(export(module, inputs), module)
+            graph = halve(module, inputs, call) if half else Graph(export(module, inputs, call), call.bound(module))
         stages.graphs.add("aten", graph.program.graph_module, stages.done[-1].seconds)
         return graph
     exported = None
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
-            exported = export(module, inputs)
+            exported = export(module, inputs, call)
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         recipe_id = recipe(bundle.model.family, job.precision, job.delegate)
-        graph = quantize(module, exported, inputs, calibration, recipe_id, keep=job.keep_fp32)
+        graph = quantize(module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32)
         details.append(graph.detail)
         if job.keep_fp32:
             details.append(f"kept in FP32: {', '.join(job.keep_fp32)}")
@@ -186,9 +222,21 @@ def _lower(graph: Graph, delegate: DelegateSupport, job: LowerJob, graphs: Graph
     if delegate.delegates_nodes:
         graphs.add_next("delegated", module)
         delegation = msgspec.structs.replace(delegation, outside=undelegated_nodes(module))
-    manager = edge.to_executorch()
+    manager = edge.to_executorch(_keeping_state(edge.exported_program()))
     graphs.add_next("planned", manager.exported_program().graph_module)
     return manager, delegation
+
+
+def _keeping_state(program: ExportedProgram) -> ExecutorchBackendConfig:
+    """Return the options of the last step: programs with state begin with that of the module, which ExecuTorch leaves
+    out unless it is named."""
+    from executorch.exir import ExecutorchBackendConfig
+    from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass
+
+    signature = program.graph_signature
+    changed = set(signature.buffers_to_mutate.values())
+    names = [name for name, buffer in signature.inputs_to_buffers.items() if buffer in changed]
+    return ExecutorchBackendConfig(passes=[InitializedMutableBufferPass(names)] if names else [])
 
 
 def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact:

@@ -14,12 +14,12 @@ from torch.export import ExportedProgram
 
 from etui.engine.delegates import quantizing_support
 from etui.engine.delegates.base import Quantizer, QuantizerOptions
+from etui.engine.lowering.flat_export import export, mutated_buffers
 from etui.engine.lowering.keep_fp32 import is_under, module_path
+from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
 from etui.text import counted
-
-Inputs = tuple[torch.Tensor, ...]
 
 _GROUP_SIZE = 32
 """The number of weights that share a scale in 8da4w, as in ExecuTorch's examples."""
@@ -28,8 +28,10 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class Graph(NamedTuple):
-    """An exported program and the callable that computes the same before lowering. ``calibration_count`` is the number
-    of calibration inputs, None if the recipe needs none; ``detail`` describes what was done.
+    """An exported program and the callable that computes the same before lowering, both of flat tensors.
+
+    ``calibration_count`` is the number of calibration inputs, None if the recipe needs none; ``detail`` describes what
+    was done.
 
     ``observed``, if requested, is the FP32 graph before quantization: BatchNorm folded, nodes named as in ``module``,
     annotated by the quantizer, with observers that pass values through.
@@ -42,15 +44,11 @@ class Graph(NamedTuple):
     observed: torch.fx.GraphModule | None = None
 
 
-def export(module: nn.Module, inputs: Inputs) -> ExportedProgram:
-    """Export a module for inputs of exactly these shapes and dtypes."""
-    return torch.export.export(module, inputs, strict=False)
-
-
-def halve(module: nn.Module, inputs: Inputs) -> Graph:
+def halve(module: nn.Module, inputs: Inputs, structure: CallStructure) -> Graph:
     """Export a module in half precision, with half-precision floating-point inputs."""
     half = module.half()
-    return Graph(export(half, program_inputs(inputs, "fp16")), half, detail="16-bit weights and activations")
+    program = export(half, program_inputs(inputs, "fp16"), structure)
+    return Graph(program, structure.bound(half), detail="16-bit weights and activations")
 
 
 def quantize(
@@ -60,19 +58,21 @@ def quantize(
     calibration: Sequence[Inputs],
     recipe: str,
     *,
+    structure: CallStructure | None = None,
     keep: Sequence[str] = (),
     keep_observed: bool = False,
 ) -> Graph:
     """Quantize by a recipe (see ``etui.catalog.precisions.recipe``), keeping the modules ``keep`` in FP32.
 
-    ``exported`` is the FP32 export, which every recipe except 8da4w starts from.
+    ``exported`` is the FP32 export, which every recipe except 8da4w starts from. Like every export it takes flat
+    tensors; ``structure`` is that of the module's arguments, None for positional tensors.
 
     Raises:
         PreparationError: the recipe quantizes nothing in the model, or there are no calibration inputs.
     """
     name = recipe.partition("/")[0]
     if name == "8da4w":
-        return _four_bit_linear(module, inputs, keep)
+        return _four_bit_linear(module, inputs, structure or plain_structure(len(inputs)), keep)
     assert exported is not None
     quantizer = _quantizer(module, exported, name, keep)
     return _pt2e(exported, inputs, calibration, quantizer, keep_observed=keep_observed)
@@ -82,14 +82,29 @@ def _quantizer(module: nn.Module, exported: ExportedProgram, name: str, keep: Se
     convolutional = any(isinstance(layer, _CONVOLUTIONS) for layer in module.modules()) or _convolves(exported)
     if name == "int8-auto":
         name = "int8-static" if convolutional else "int8-dynamic"
+    state = set(mutated_buffers(exported))
     options = QuantizerOptions(
         recipe=name,
         exported=exported,
         convolutional=convolutional,
         keep=keep,
-        is_kept=lambda node: is_under(module_path(node), keep),
+        is_kept=lambda node: is_under(module_path(node), keep) or _reads_state(node, state),
+        keeps_any=bool(keep or state),
     )
     return quantizing_support(name).quantizer(options)
+
+
+def _reads_state(node: torch.fx.Node, state: set[str]) -> bool:
+    """Return whether a node computes with the initial value of a buffer that the model changes. Quantizing that value
+    would make it a constant."""
+    return any(_is_state(argument, state) for argument in node.all_input_nodes)
+
+
+def _is_state(node: torch.fx.Node, state: set[str]) -> bool:
+    if node.op == "get_attr":
+        return str(node.target) in state
+    arguments = node.all_input_nodes if node.op == "call_function" else []
+    return bool(arguments) and bool(state) and all(_is_state(argument, state) for argument in arguments)
 
 
 def _pt2e(
@@ -108,13 +123,18 @@ def _pt2e(
         )
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer.quantizer)
+        module = exported.module(check_guards=False)
+        state = {name: module.get_buffer(name).clone() for name in mutated_buffers(exported)}
+        prepared = prepare_pt2e(module, quantizer.quantizer)
         # A dynamic recipe does not calibrate, but the observers of its weights run with the graph.
         for tensors in calibration if calibrated else [inputs]:
             prepared(*tensors)
         # The conversion changes its graph in place; a copy of the graph shares its tensors.
         observed = torch.fx.GraphModule(prepared, copy.deepcopy(prepared.graph)) if keep_observed else None
         converted = convert_pt2e(prepared, fold_quantize=quantizer.fold)
+        for name, value in state.items():
+            # The program begins with the state of the module: calibration and the folding of constants change it.
+            converted.get_buffer(name).copy_(value)
     if not any("quantize" in str(node.target) for node in converted.graph.nodes):
         raise PreparationError(
             "the recipe quantizes nothing in this model",
@@ -157,7 +177,7 @@ def _compute_weights_once(module: torch.fx.GraphModule) -> None:
     module.recompile()
 
 
-def _four_bit_linear(module: nn.Module, inputs: Inputs, keep: Sequence[str]) -> Graph:
+def _four_bit_linear(module: nn.Module, inputs: Inputs, structure: CallStructure, keep: Sequence[str]) -> Graph:
     from torchao.quantization import Int8DynamicActivationIntxWeightConfig, quantize_
     from torchao.quantization.granularity import PerGroup
     from torchao.utils import unwrap_tensor_subclass
@@ -178,7 +198,7 @@ def _four_bit_linear(module: nn.Module, inputs: Inputs, keep: Sequence[str]) -> 
     quantize_(module, config, filter_fn=lambda layer, _name: id(layer) in quantizable)
     unwrap_tensor_subclass(module)
     detail = f"{counted(len(quantizable), 'linear layer')}, groups of {_GROUP_SIZE} weights"
-    return Graph(export(module, inputs), module, detail=detail)
+    return Graph(export(module, inputs, structure), structure.bound(module), detail=detail)
 
 
 def _divides(layer: nn.Linear) -> bool:

@@ -11,10 +11,11 @@ import msgspec
 import torch
 
 from etui.analysis.accuracy import NO_MAGNITUDE, judge
-from etui.catalog.find import Model, tolerance_for
+from etui.catalog.find import Model
 from etui.catalog.models import ModelEntry
 from etui.engine.models.bundle import Bundle, read_reference
-from etui.engine.models.user_inputs import Inputs
+from etui.engine.models.call_structure import Inputs
+from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.events import Event
 from etui.jobs import AccuracyJob
@@ -47,24 +48,28 @@ def run_accuracy(job: AccuracyJob, _log: Log) -> Accuracy:
     outputs: list[Outputs] = []
     with torch.inference_mode():
         for tensors in inputs:
-            outputs.append(program(program.fit(tensors)))
+            outputs.append(flat_outputs(program(program.fit(tensors))))
             spent_s = time.perf_counter() - start
             if spent_s + spent_s / len(outputs) > job.limit_s:
                 break
         done, meaning = len(outputs), bundle.result.model.outputs
         real = real_tokens(bundle.model, inputs[:done])
-        end_to_end = compare(bundle.reference()[:done], outputs, meaning, "FP32 eager PyTorch", real)
+        against = f"{bundle.result.model.dtype.upper() or 'FP32'} eager PyTorch"
+        end_to_end = compare(bundle.reference()[:done], outputs, meaning, against, real)
         before_lowering = read_reference(folder / "reference.safetensors")
         lowering = None
         if before_lowering is not None:
             lowering = compare(before_lowering[:done], outputs, meaning, "the same graph before lowering", real)
-    tolerance = tolerance_for(job.model, job.precision, job.arithmetic, job.delegate)
+        task = bundle.task_metric(outputs)
+    tolerance = bundle.tolerance(job.precision, job.arithmetic, job.delegate)
     verdict, reason = judge(end_to_end, tolerance, bundle.result.weights.kind)
     if any(mask is not None for mask in real):
         reason += "; only real tokens are compared, padding is ignored"
     if done < len(inputs):
         reason += f"; only {done} of {len(inputs)} inputs, because of the time limit"
-    return Accuracy(verdict=verdict, reason=reason, tolerance=tolerance, end_to_end=end_to_end, lowering=lowering)
+    return Accuracy(
+        verdict=verdict, reason=reason, tolerance=tolerance, end_to_end=end_to_end, lowering=lowering, task=task
+    )
 
 
 def real_tokens(model: Model, inputs: Sequence[Inputs]) -> list[torch.Tensor | None]:

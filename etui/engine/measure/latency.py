@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,8 @@ from etui.engine.measure import host_counters
 from etui.engine.measure.call_timing import call_timing
 from etui.engine.measure.canary import canary_ms
 from etui.engine.models.bundle import Bundle
-from etui.engine.runtime.execution import LoadedProgram, TensorTuple, set_threads
+from etui.engine.models.call_structure import Arguments
+from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
 from etui.results import Block
@@ -33,10 +35,11 @@ SLOW_INFERENCE_S = 1.0
 
 @dataclass
 class Subject:
-    """Something that can be timed: a call, the inputs it gets in turn, and its load times."""
+    """Something that can be timed: a call, what it gets in turn (the tensors of a program, the arguments of a module),
+    and its load times."""
 
-    call: Callable[[TensorTuple], object]
-    inputs: list[TensorTuple]
+    call: Callable[[Any], object]
+    inputs: list[Any]
     program_load_ms: float | None
     method_load_ms: float | None
     keep: object = field(default=None, repr=False)
@@ -124,11 +127,14 @@ def load_eager(bundle: Bundle) -> Subject:
     start = time.perf_counter()
     model = bundle.eager()
     load_ms = (time.perf_counter() - start) * 1e3
-    inputs = [tuple(tensor.contiguous() for tensor in tensors) for tensors in bundle.inputs()]
-    return Subject(call=lambda tensors: model(*tensors), inputs=inputs, program_load_ms=load_ms, method_load_ms=None)
+
+    def infer(arguments: Arguments) -> object:
+        return model(*arguments[0], **arguments[1])
+
+    return Subject(call=infer, inputs=bundle.arguments(), program_load_ms=load_ms, method_load_ms=None)
 
 
-def _timed(call: Callable[[TensorTuple], object], inputs: TensorTuple) -> float:
+def _timed(call: Callable[[Any], object], inputs: object) -> float:
     start = time.perf_counter_ns()
     call(inputs)
     return (time.perf_counter_ns() - start) / 1e6

@@ -44,7 +44,8 @@ def run_memory(job: MemoryJob, _log: Log) -> Memory:
         else:
             model = bundle.eager()
             loaded = _status_bytes("VmRSS")
-            _run_some(lambda: model(*inputs))
+            arguments = bundle.structure.arguments(inputs)
+            _run_some(lambda: model(*arguments.args, **arguments.kwargs))
     return Memory(baseline_rss_bytes=baseline, load_rss_bytes=loaded, peak_rss_bytes=_status_bytes("VmHWM"))
 
 

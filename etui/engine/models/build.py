@@ -16,10 +16,13 @@ from torch import nn
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
 from etui.engine.models.exported_program import load_exported
+from etui.engine.models.torchvision_outputs import torchvision_options, with_output
 from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.engine.models.user_code import UserFile
 from etui.engine.models.user_inputs import Examples
 from etui.errors import PreparationError
+from etui.model import Args
+from etui.model import Model as DeclaredModel
 
 _INITIALIZERS = (
     "uniform_",
@@ -38,17 +41,19 @@ _INITIALIZERS = (
 
 class Built(NamedTuple):
     """A module in eval mode and, for a user's model, its example inputs. ``sources`` has the hash of each source file
-    that a factory was run from (see ``etui.engine.models.user_code``)."""
+    that a factory was run from (see ``etui.engine.models.user_code``), ``declared`` is the ``etui.Model`` that it
+    returned, if it did."""
 
     module: nn.Module
     example: Examples | None
     sources: dict[str, str] | None = None
+    declared: DeclaredModel | None = None
 
 
 def build(
     model: Model, initialize: bool = True, seed: int = 0, allow_pickle: bool = False, *, freeze: bool = True
 ) -> Built:
-    """Build the module to measure: positional tensors in, one tensor or a tuple of tensors out, in eval mode.
+    """Build the module to measure, in eval mode.
 
     Without ``initialize`` a catalog model's parameters are uninitialized memory, which saves most of the build time if
     weights are loaded right after. ``allow_pickle`` lets an exported program run its own code. Without ``freeze``, the
@@ -70,7 +75,7 @@ def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
     with nullcontext() if initialize else _uninitialized(entry.source_kind):
         if entry.source_kind == "torchvision":
             models = importlib.import_module("torchvision.models")
-            module: nn.Module = models.get_model(entry.source_id, weights=None)
+            module: nn.Module = models.get_model(entry.source_id, weights=None, **torchvision_options(entry))
         else:
             assert entry.builder is not None
             architecture, config = transformers_parts(entry.builder)
@@ -84,6 +89,8 @@ def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True, *, freeze: bool
     Without ``keep`` the weights' values are lost, which is faster if others are loaded right after. ``freeze`` makes
     all parameters require no gradients.
     """
+    if entry.source_kind == "torchvision":
+        raw = with_output(entry, raw)
     if entry.builder is not None:
         _replace_conv1d(raw, keep)
         raw = _WRAPPERS[entry.builder.wrapper](raw)
@@ -226,17 +233,19 @@ _WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
 def _build_user_model(model: UserModel, seed: int, allow_pickle: bool) -> Built:
     if model.kind == "pt2":
         exported = load_exported(Path(model.path), allow_pickle=allow_pickle)
-        if exported.by_name:
-            raise PreparationError(f"{model.path} takes keyword inputs", "export it with positional inputs only")
-        return Built(exported.module, Examples.of(exported.positional, model.reference))
+        example = Args(*exported.positional, **exported.by_name)
+        return Built(exported.module, Examples.of(example, model.reference))
     if model.kind == "factory":
         returned, sources = _call_factory(model, seed)
-        if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], nn.Module)):
-            raise PreparationError(
-                f"{model.reference} does not return a module and its example inputs",
-                "return (module, (tensor, ..)) from it",
-            )
-        return Built(returned[0], Examples.of(returned[1], model.reference), sources)
+        if isinstance(returned, DeclaredModel) and isinstance(returned.module, nn.Module):
+            examples = Examples.of_model(returned.inputs, returned.labels, model.reference)
+            return Built(returned.module, examples, sources, returned)
+        if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], nn.Module):
+            return Built(returned[0], Examples.of(returned[1], model.reference), sources)
+        raise PreparationError(
+            f"{model.reference} does not return a module and its example inputs",
+            "return (module, (tensor, ..)) or etui.Model(module, inputs=..) from it",
+        )
     raise PreparationError(f"{model.path} is a finished program and has no module", "measure it as it is")
 
 

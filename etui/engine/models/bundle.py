@@ -13,24 +13,50 @@ from typing import Any, NamedTuple, TypeGuard
 import msgspec
 import torch
 from torch import nn
-from torch.utils import _pytree as pytree
 
-from etui.catalog.find import Model, UserModel, changed_sources, find_model, is_same_file
+from etui.catalog.find import Model, UserModel, changed_sources, find_model, is_same_file, tolerance_for
 from etui.catalog.models import ModelEntry
 from etui.engine.models import weights
 from etui.engine.models.build import Built, build
+from etui.engine.models.call_structure import (
+    Arguments,
+    CallStructure,
+    Inputs,
+    Node,
+    flat_value,
+    plain_structure,
+    value_of,
+)
+from etui.engine.models.data_folder import Target
+from etui.engine.models.declared import tolerances_of
 from etui.engine.models.exported_program import check_exported
-from etui.engine.models.inputs import INPUTS_VERSION, InputSet, catalog_inputs, example_inputs, program_file_inputs
-from etui.engine.models.module_state import hash_tensors, other_tensors, set_tensors, structure
-from etui.engine.models.user_inputs import Examples, Inputs
+from etui.engine.models.inputs import (
+    INPUTS_VERSION,
+    InputSet,
+    catalog_inputs,
+    catalog_target,
+    data_inputs,
+    example_inputs,
+    program_file_inputs,
+)
+from etui.engine.models.module_state import (
+    hash_tensors,
+    other_tensors,
+    set_tensors,
+    structure,
+    unchanged,
+    weights_dtype,
+)
+from etui.engine.models.outputs import check_outputs, flat_outputs, has_dataclasses, register_dataclasses
+from etui.engine.models.task_metric import Metric, like, metric_of, value_of_metric
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.cache_entries import discard, hold, making
 from etui.files.hashing import file_stamp
 from etui.jobs import BundleJob, BundleResult
-from etui.results import ModelInfo, Stage, WeightsInfo
+from etui.results import ModelInfo, Stage, TaskMetric, Tolerance, WeightsInfo
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 """Increase it when a bundle's files change their layout or meaning."""
 
 Log = Callable[[Event], None]
@@ -60,8 +86,10 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     if result is None or (result.allow_pickle and not job.allow_pickle):
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), log)
         factory_output = _run_factory(model, resolved, job) if _is_factory(model) else None
-        key = _key(model, resolved, job, factory_output)
-        result = _cached(models / key, log) or _build(model, resolved, job, factory_output, key, models / key, start)
+        data = _from_folder(model, resolved, job) if job.data is not None and factory_output is None else None
+        key = _key(model, resolved, job, factory_output, data)
+        made = _Made(factory_output, data)
+        result = _cached(models / key, log) or _build(model, resolved, job, made, key, models / key, start)
     if result.cached and _is_pt2(model) and not result.allow_pickle:
         # Earlier versions did not check exported programs.
         check_exported(Path(model.path))
@@ -135,6 +163,9 @@ class Bundle:
             PreparationError: the bundle has no eager model, or the user's file, a module that it imports or the model
                 that its factory builds has changed.
         """
+        return self._built().module
+
+    def _built(self) -> Built:
         if not self.result.has_eager:
             raise PreparationError(f"{self.result.model.name} is a finished program and has no module")
         if _is_factory(self.model) and not is_same_file(self.model.identity(), self.result.model.identity):
@@ -149,7 +180,7 @@ class Bundle:
             _load_weights(module, self.path / _WEIGHTS)
         for parameter in module.parameters():
             parameter.requires_grad_(False)
-        return module
+        return built
 
     def _check_same(self, built: Built) -> None:
         """Raise PreparationError if a user's model differs from the one built for the reference."""
@@ -183,9 +214,67 @@ class Bundle:
         if file_stamp(Path(model.path)) != self.result.file_stamp and model.identity() != self.result.model.identity:
             raise _changed(model, [])
 
+    def exportable(self) -> nn.Module:
+        """Build the module like ``eager``, ready to be exported: torch knows the dataclasses it returns.
+
+        Raises:
+            PreparationError: see ``eager``.
+        """
+        module = self.eager()
+        if self.result.dataclass_outputs:
+            with unchanged(module), torch.inference_mode():
+                register_dataclasses(self.structure.bound(module)(*self.inputs()[0]))
+        return module
+
+    @property
+    def structure(self) -> CallStructure:
+        """The structure of the arguments of the module."""
+        return _structure_of(self.result, len(self.result.inputs.shapes))
+
     def inputs(self) -> list[Inputs]:
-        """Return the accuracy inputs in order; each is the tensors of one inference. Latency uses the first ones."""
+        """Return the accuracy inputs in order; each is the flat tensors of one inference. Latency uses the first
+        ones."""
         return _read_lists(self.path / _INPUTS, "accuracy")
+
+    def arguments(self) -> list[Arguments]:
+        """Return the accuracy inputs as arguments of the module."""
+        structure = self.structure
+        return [structure.arguments([tensor.contiguous() for tensor in tensors]) for tensors in self.inputs()]
+
+    def tolerance(self, precision: str, arithmetic: str | None, delegate: str) -> Tolerance | None:
+        """Return the model's own limits of accuracy if it declares any for ``precision``, else those of the catalog."""
+        own = self.result.tolerances
+        known = tolerance_for(self.model, precision, arithmetic, delegate)
+        return own.get(precision) or own.get("") or known
+
+    def task_metric(self, outputs: Sequence[Sequence[torch.Tensor]]) -> TaskMetric | None:
+        """Return the metric of a model with labels for a program's outputs, which may be of fewer inputs.
+
+        Raises:
+            PreparationError: see ``eager``, and the metric does not return a number.
+        """
+        result = self.result
+        if result.metric_eager is None:
+            return None
+        built = self._built()
+        metric = _metric(built, self.model)
+        assert metric is not None
+        count = len(outputs)
+        with unchanged(built.module), torch.inference_mode():
+            template = self.structure.bound(built.module)(*self.inputs()[0])
+        labels = self._labels()[:count]
+        source = self.model.name
+        eager = result.metric_eager
+        if count < len(self.reference()):
+            references = [like(template, tensors) for tensors in self.reference()[:count]]
+            eager = value_of_metric(metric, references, labels, source)
+        program = value_of_metric(metric, [like(template, tensors) for tensors in outputs], labels, source)
+        return TaskMetric(name=metric[0], eager=eager, program=program, count=count)
+
+    def _labels(self) -> list[Any]:
+        nodes = msgspec.json.decode(self.result.labels, type=list[Node])
+        tensors = _read_rows(self.path / _INPUTS, "labels")
+        return [value_of(node, tensors.get(f"{row:05d}", [])) for row, node in enumerate(nodes)]
 
     def calibration(self) -> list[Inputs]:
         """Return the calibration inputs, none of which is an accuracy input."""
@@ -194,11 +283,6 @@ class Bundle:
     def reference(self) -> list[list[torch.Tensor]]:
         """Return the flattened eager outputs for each accuracy input."""
         return read_reference(self.path / _REFERENCE) or []
-
-
-def flat_outputs(outputs: object) -> list[torch.Tensor]:
-    """Return the tensors of a module's output in order, contiguous."""
-    return [leaf.detach().contiguous() for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
 
 
 def write_reference(path: Path, outputs: Sequence[Sequence[torch.Tensor]]) -> None:
@@ -214,21 +298,98 @@ def read_reference(path: Path) -> list[list[torch.Tensor]] | None:
 
 
 class _FactoryOutput(NamedTuple):
-    """What a user's factory returned: the module with its weights, the inputs made from its example, and its state."""
+    """What a user's factory returned: the module with its weights, the inputs made from its example, its state, and
+    what else it declares."""
 
     built: Built
     inputs: InputSet
     state: _State
     structure: dict[str, str]
+    declared: _Declared
+
+
+class _Declared(NamedTuple):
+    """What an ``etui.Model`` declares: tolerances by precision, its metric, and the labels of the evaluation inputs as
+    tensors and structure."""
+
+    tolerances: dict[str, Tolerance]
+    metric: tuple[str, Metric] | None
+    labels: list[tuple[Inputs, Node]]
+
+    @property
+    def outputs(self) -> str:
+        """The kind of outputs, if the metric or a limit on top-1 implies one."""
+        name = self.metric[0] if self.metric is not None else ""
+        if name == "miou":
+            return "segmentation map"
+        limits_top1 = any(tolerance.top1_min is not None for tolerance in self.tolerances.values())
+        return "logits" if limits_top1 or name in {"top1", "top5"} else ""
+
+    def identity(self) -> object:
+        """Return what identifies it; the function of a metric is part of the user's code."""
+        digest = hashlib.sha256()
+        for number, (tensors, node) in enumerate(self.labels):
+            hash_tensors(digest, {f"{number:05d}/{index:05d}": tensor for index, tensor in enumerate(tensors)})
+            digest.update(msgspec.json.encode(node))
+        return (self.tolerances, self.metric and self.metric[0], digest.hexdigest())
 
 
 def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
     built = weights.load(model, resolved, job.seed, job.allow_pickle)
-    inputs = _inputs(model, resolved, job, built.example, built.module)
-    return _FactoryOutput(built, inputs, _state_of(built.module, others=True), structure(built.module))
+    inputs = _inputs(model, resolved, job, built)
+    state, attributes = _state_of(built.module, others=True), structure(built.module)
+    return _FactoryOutput(built, inputs, state, attributes, _declared(built, inputs, model))
 
 
-def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_output: _FactoryOutput | None) -> str:
+def _declared(built: Built, inputs: InputSet, model: Model) -> _Declared:
+    if built.declared is None:
+        return _Declared({}, None, [])
+    labels = [flat_value(label, model.name) for label in inputs.labels or []]
+    # Inputs from a folder have no labels.
+    metric = None if inputs.labels is None and built.declared.labels is not None else _metric(built, model)
+    return _Declared(tolerances_of(built.declared, model.name), metric, labels)
+
+
+def _metric(built: Built, model: Model) -> tuple[str, Metric] | None:
+    if built.declared is None:
+        return None
+    return metric_of(built.declared.metric, built.declared.labels, model.name)
+
+
+class _Made(NamedTuple):
+    """What was made before the key was known: a factory's output, or the inputs from a folder."""
+
+    factory_output: _FactoryOutput | None
+    data: InputSet | None
+
+
+def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> InputSet:
+    """Return the inputs that a folder has for a model that is not a factory's."""
+    assert job.data is not None
+    if isinstance(model, ModelEntry):
+        target = catalog_target(model, resolved.folder, job.seed)
+    elif model.kind == "pte":
+        tensors = program_file_inputs(Path(model.path), 1, job.seed).accuracy[0]
+        target = Target(tensors, plain_structure(len(tensors)), model.name)
+    else:
+        target = target_of(model, weights.load(model, resolved, job.seed, job.allow_pickle), job.seed)
+    return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+
+
+def target_of(model: UserModel, built: Built, seed: int) -> Target:
+    """Return what files become as inputs of a user's module."""
+    assert built.example is not None
+    example = built.example.take(1, seed)[0]
+    return Target(example.tensors, example.structure, model.name, module=built.module)
+
+
+def _key(
+    model: Model,
+    resolved: weights.Resolved,
+    job: BundleJob,
+    factory_output: _FactoryOutput | None,
+    data: InputSet | None,
+) -> str:
     """Return the content address of a bundle: a hash over the model's code and state, inputs, options and versions."""
     described: object
     if isinstance(model, ModelEntry):
@@ -236,10 +397,21 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_outpu
     elif factory_output is not None:
         code = _code_of(model, factory_output.built.sources or {})
         attributes = sorted(factory_output.structure.items())
-        inputs_sha256 = factory_output.inputs.info.sha256
-        described = (model.source, code, factory_output.state.sha256, attributes, inputs_sha256)
+        inputs = factory_output.inputs
+        described = (
+            model.source,
+            code,
+            factory_output.state.sha256,
+            attributes,
+            # Where the inputs are divided decides what a program was calibrated on.
+            _content_of(inputs),
+            inputs.structure,
+            factory_output.declared.identity(),
+        )
     else:
         described = (model.source, model.identity())
+    if data is not None:
+        described = (described, _content_of(data))
     parts = (
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
         # A bundle that was built while the file's code ran must not be used if that is not allowed.
@@ -247,6 +419,11 @@ def _key(model: Model, resolved: weights.Resolved, job: BundleJob, factory_outpu
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
+
+
+def _content_of(inputs: InputSet) -> tuple[str | None, ...]:
+    info = inputs.info
+    return info.sha256, info.accuracy_sha256, info.calibration_sha256
 
 
 def _code_of(model: UserModel, sources: dict[str, str]) -> dict[str, Any]:
@@ -271,11 +448,12 @@ def _build(
     model: Model,
     resolved: weights.Resolved,
     job: BundleJob,
-    factory_output: _FactoryOutput | None,
+    made: _Made,
     key: str,
     target: Path,
     start: float,
 ) -> BundleResult:
+    factory_output = made.factory_output
     with making(target) as folder:
         info = ModelInfo(
             name=model.name,
@@ -287,28 +465,41 @@ def _build(
         weights_info = WeightsInfo(kind=resolved.kind, detail=resolved.detail, revision=resolved.revision)
         stamp = file_stamp(Path(model.path)) if isinstance(model, UserModel) else None
         has_eager = not (isinstance(model, UserModel) and model.kind == "pte")
+        declared, metric_eager, dataclass_outputs = _Declared({}, None, []), None, False
         if has_eager:
             if factory_output is not None:
                 assert isinstance(model, UserModel)
                 built, inputs, state = factory_output.built, factory_output.inputs, factory_output.state
-                info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
+                declared = factory_output.declared
+                info = msgspec.structs.replace(
+                    info, outputs=declared.outputs or info.outputs, **_code_of(model, built.sources or {})
+                )
                 (folder / _STRUCTURE).write_bytes(msgspec.json.encode(factory_output.structure))
             else:
                 built = weights.load(model, resolved, job.seed, job.allow_pickle)
-                inputs = _inputs(model, resolved, job, built.example, built.module)
+                inputs = made.data or _inputs(model, resolved, job, built)
                 state = _state_of(built.module, others=False)
             module = built.module
             parameters = sum(parameter.numel() for parameter in module.parameters())
-            info = msgspec.structs.replace(info, parameters=parameters)
+            info = msgspec.structs.replace(info, parameters=parameters, dtype=weights_dtype(module))
             if not _is_pt2(model):
                 state.save(folder / _WEIGHTS)
             weights_info = msgspec.structs.replace(weights_info, sha256=state.sha256)
-            with torch.inference_mode():
-                write_reference(folder / _REFERENCE, [flat_outputs(module(*tensors)) for tensors in inputs.accuracy])
+            call = (inputs.structure or plain_structure(len(inputs.accuracy[0]))).bound(module)
+            with unchanged(module), torch.inference_mode():
+                outputs = [call(*tensors) for tensors in inputs.accuracy]
+            check_outputs(outputs[0], model.name)
+            dataclass_outputs = has_dataclasses(outputs[0])
+            register_dataclasses(outputs[0])
+            write_reference(folder / _REFERENCE, [flat_outputs(output) for output in outputs])
+            if declared.metric is not None:
+                labels = [value_of(node, tensors) for tensors, node in declared.labels]
+                metric_eager = value_of_metric(declared.metric, outputs, labels, model.name)
         else:
             assert isinstance(model, UserModel)
-            inputs = program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
-        _write_lists(folder / _INPUTS, {"accuracy": inputs.accuracy, "calibration": inputs.calibration})
+            inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
+        lists = {"accuracy": inputs.accuracy, "calibration": inputs.calibration}
+        _write_lists(folder / _INPUTS, {**lists, "labels": [tensors for tensors, _ in declared.labels]})
         _check_files(model, resolved, job, factory_output, stamp)
         result = BundleResult(
             path=str(target),
@@ -322,6 +513,12 @@ def _build(
             seed=job.seed,
             file_stamp=stamp,
             allow_pickle=job.allow_pickle,
+            structure=msgspec.json.encode(inputs.structure).decode() if inputs.structure is not None else "",
+            dataclass_outputs=dataclass_outputs,
+            tolerances=declared.tolerances,
+            metric=declared.metric[0] if declared.metric is not None else "",
+            metric_eager=metric_eager,
+            labels=msgspec.json.encode([node for _, node in declared.labels]).decode() if declared.labels else "",
         )
         (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
@@ -337,22 +534,30 @@ def _check_files(
         raise PreparationError(f"{resolved.path} changed while it was read", "run it again")
 
 
-def _inputs(
-    model: Model, resolved: weights.Resolved, job: BundleJob, example: Examples | None, module: nn.Module
-) -> InputSet:
+def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Built) -> InputSet:
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder)
+    if job.data is not None:
+        target = target_of(model, built, job.seed)
+        return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+    example, module = built.example, built.module
     assert example is not None
 
-    def accepts(inputs: Inputs) -> bool:
+    def accepts(inputs: Inputs, structure: CallStructure) -> bool:
         try:
-            with torch.inference_mode():
-                module(*inputs)
+            with unchanged(module), torch.inference_mode():
+                structure.bound(module)(*inputs)
         except (IndexError, RuntimeError):  # what embeddings and gather raise for an index out of range
             return False
         return True
 
     return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
+
+
+def _structure_of(result: BundleResult, count: int) -> CallStructure:
+    if not result.structure:
+        return plain_structure(count)
+    return msgspec.json.decode(result.structure, type=CallStructure)
 
 
 def _is_factory(model: Model) -> TypeGuard[UserModel]:
@@ -464,6 +669,10 @@ def _write_lists(path: Path, lists: dict[str, Sequence[Sequence[torch.Tensor]]] 
 
 
 def _read_lists(path: Path, name: str) -> list[Inputs]:
+    return [tuple(columns) for columns in _read_rows(path, name).values()]
+
+
+def _read_rows(path: Path, name: str) -> dict[str, list[torch.Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     rows: dict[str, list[torch.Tensor]] = {}
@@ -473,7 +682,7 @@ def _read_lists(path: Path, name: str) -> list[Inputs]:
                 rows.setdefault(key.split("/")[1], []).append(file.get_tensor(key))
     except (OSError, SafetensorError) as error:
         raise _incomplete(path) from error
-    return [tuple(columns) for columns in rows.values()]
+    return rows
 
 
 def _keys_of(name: str, keys: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from etui.engine.models.user_inputs import Inputs
+from etui.engine.models.call_structure import Inputs
 
 Way = Literal["noise", "draw", "keep"]
 """How a tensor varies: noise is added, values are drawn again, or it is kept."""

@@ -8,12 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
+from etui.engine.models.data_folder import MEAN_AND_STD, Target, read_folder
 from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
-from etui.engine.models.user_inputs import Examples, Inputs, content
+from etui.engine.models.user_inputs import NO_LABEL, Example, Examples, content
 from etui.engine.runtime.pte_check import NAMED, runnable_method
 from etui.errors import PreparationError
 from etui.results import InputsInfo
@@ -21,10 +24,6 @@ from etui.results import InputsInfo
 INPUTS_VERSION = 2
 """Increase it when the same recipe gives other inputs than before."""
 
-_MEAN_AND_STD = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-}
 _SMALLEST_CROP = 0.35
 _EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
 """The position at which a photo is divided, as a share of its width: through its subject, so that both parts show
@@ -38,11 +37,20 @@ content with accuracy: they use other regions of the photos, other sentences and
 
 
 class InputSet(NamedTuple):
-    """Accuracy inputs, calibration inputs (with other content), and their description."""
+    """Accuracy inputs, calibration inputs (with other content), and their description. ``structure`` is that of the
+    call (None: positional tensors), ``labels`` has those of the accuracy inputs, if they have labels."""
 
     accuracy: list[Inputs]
     calibration: list[Inputs]
     info: InputsInfo
+    structure: CallStructure | None = None
+    labels: list[object] | None = None
+
+    def structured(self, structure: CallStructure) -> InputSet:
+        """Return the inputs of a call with this structure, described with its names."""
+        if structure.is_plain:
+            return self
+        return self._replace(structure=structure, info=msgspec.structs.replace(self.info, names=structure.names()))
 
 
 def catalog_inputs(
@@ -80,11 +88,11 @@ def catalog_inputs(
 
 
 def example_inputs(
-    examples: Examples | Inputs,
+    examples: Examples,
     accuracy: int,
     calibration: int,
     seed: int,
-    accepts: Callable[[Inputs], bool] | None = None,
+    accepts: Callable[[Inputs, CallStructure], bool] | None = None,
 ) -> InputSet:
     """Generate inputs from the examples of a user's model.
 
@@ -95,26 +103,67 @@ def example_inputs(
     Raises:
         PreparationError: see ``Examples.take``.
     """
-    if not isinstance(examples, Examples):
-        examples = Examples.of(examples, "the model")
     given = examples.take(accuracy + calibration, seed)
+    structure = given[0].structure
     if len(given) > 1:
-        return _split(given, accuracy, calibration)
-    input_set = _variations(given[0], ways(given[0]), accuracy, calibration, seed)
-    drawn = any(way == "draw" for way in ways(given[0]))
-    if drawn and accepts is not None and not all(accepts(tensors) for inputs in input_set[:2] for tensors in inputs):
-        input_set = _variations(given[0], ways(given[0], integers=False), accuracy, calibration, seed)
-    return input_set
+        return _split(given, accuracy, calibration, examples.kind).structured(structure)
+    if given[0].label is not NO_LABEL:
+        raise PreparationError(
+            f"{examples.source} has labels, but only one distinct example", "give several labelled examples"
+        )
+    example = given[0].tensors
+    input_set = _variations(example, ways(example), accuracy, calibration, seed)
+    drawn = any(way == "draw" for way in ways(example))
+    if drawn and accepts is not None:
+        made = [tensors for inputs in input_set[:2] for tensors in inputs]
+        if not all(accepts(tensors, structure) for tensors in made):
+            input_set = _variations(example, ways(example, integers=False), accuracy, calibration, seed)
+    return input_set.structured(structure)
 
 
-def _split(examples: list[Inputs], accuracy: int, calibration: int) -> InputSet:
+def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) -> InputSet:
     """Use each of the user's examples for accuracy or for calibration, in the requested proportion."""
     first = min(accuracy, max(1, round(len(examples) * accuracy / (accuracy + calibration))))
     if calibration:
         first = min(first, len(examples) - 1)
-    evaluation, calibrating = examples[:first], examples[first : first + calibration]
+    evaluation = [example.tensors for example in examples[:first]]
+    calibrating = [example.tensors for example in examples[first : first + calibration]]
     split = f"{len(evaluation)} of your examples for evaluation, {len(calibrating)} for calibration, none for both"
-    return InputSet(evaluation, calibrating, _info("examples", "your own examples", split, evaluation, calibrating))
+    labels = [example.label for example in examples[:first]]
+    info = _info("examples", kind, split, evaluation, calibrating)
+    return InputSet(
+        evaluation, calibrating, info, labels=None if any(label is NO_LABEL for label in labels) else labels
+    )
+
+
+def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, seed: int) -> InputSet:
+    """Make a model's inputs from a seeded sample of the files in a folder, and divide them.
+
+    Raises:
+        PreparationError: see ``read_folder``.
+    """
+    found = read_folder(folder, target, accuracy + calibration, seed)
+    first = min(accuracy, max(1, round(len(found.inputs) * accuracy / (accuracy + calibration))))
+    first = min(first, len(found.inputs) - 1)
+    evaluation, calibrating = found.inputs[:first], found.inputs[first : first + calibration]
+    split = f"{len(evaluation)} of your inputs for evaluation, {len(calibrating)} for calibration, none for both"
+    info = _info("data", found.detail, split, evaluation, calibrating)
+    return InputSet(evaluation, calibrating, info).structured(target.structure)
+
+
+def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int) -> Target:
+    """Return what files become as inputs of a catalog model."""
+    example = catalog_inputs(entry, 1, 0, seed, tokenizer_folder).accuracy[0]
+    tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
+    tokenize = None
+    if tokenizer is not None and entry.text is not None and entry.text.count == 1 and entry.image is None:
+        recipe = entry.text
+
+        def tokenize(text: str) -> Inputs:
+            ids, mask = _encoded(recipe, text, tokenizer)
+            return (ids.unsqueeze(0), mask.unsqueeze(0)) if recipe.mask else (ids.unsqueeze(0),)
+
+    return Target(example, plain_structure(len(example)), entry.name, image=entry.image, tokenize=tokenize)
 
 
 def _variations(example: Inputs, chosen: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
@@ -189,7 +238,7 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
     if not paths:
         raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
     pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
-    mean, std = (torch.tensor(x).view(3, 1, 1) for x in _MEAN_AND_STD[recipe.normalization])
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in MEAN_AND_STD[recipe.normalization])
     crops = []
     for index in range(count):
         picture = pictures[index % len(pictures)]
@@ -235,6 +284,10 @@ def _tokenized(recipe: TextRecipe, index: int, tokenizer: Any, stream: str) -> I
     while recipe.fill and len(tokenizer(text)["input_ids"]) < recipe.length:
         following += 1
         text += f" {sentence(following, calibration=calibration)}"
+    return _encoded(recipe, text, tokenizer)
+
+
+def _encoded(recipe: TextRecipe, text: str, tokenizer: Any) -> Inputs:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     encoded = tokenizer(text, padding="max_length", truncation=True, max_length=recipe.length)
@@ -285,9 +338,6 @@ def _generator(seed: int, stream: str) -> torch.Generator:
 
 
 def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
-    digest = hashlib.sha256()
-    for inputs in [*accuracy, *calibration]:
-        digest.update(content(inputs))
     return InputsInfo(
         kind=kind,
         detail=detail,
@@ -295,6 +345,15 @@ def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibr
         dtypes=[str(tensor.dtype).removeprefix("torch.") for tensor in accuracy[0]],
         accuracy_count=len(accuracy),
         calibration_count=len(calibration),
-        sha256=digest.hexdigest(),
+        sha256=_hash([*accuracy, *calibration]),
         split=split,
+        accuracy_sha256=_hash(accuracy),
+        calibration_sha256=_hash(calibration) if calibration else None,
     )
+
+
+def _hash(inputs: Sequence[Inputs]) -> str:
+    digest = hashlib.sha256()
+    for tensors in inputs:
+        digest.update(content(tensors))
+    return digest.hexdigest()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,6 +28,18 @@ def other_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach() for name, tensor in sorted(tensors.items())}
 
 
+_DTYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float64: "fp64"}
+
+
+def weights_dtype(module: nn.Module) -> str:
+    """Return the dtype of most of a module's floating-point parameters, as the name of a precision; empty for FP32."""
+    sizes: Counter[torch.dtype] = Counter()
+    for parameter in module.parameters():
+        if parameter.is_floating_point():
+            sizes[parameter.dtype] += parameter.numel()
+    return _DTYPES.get(max(sizes, key=lambda dtype: sizes[dtype], default=torch.float32), "")
+
+
 def set_tensors(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     """Assign tensors by path, the inverse of ``other_tensors``."""
     for name, tensor in tensors.items():
@@ -34,6 +48,29 @@ def set_tensors(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
         # A parameter can only be replaced by a parameter.
         is_parameter = attribute in dict(owner.named_parameters(recurse=False))
         setattr(owner, attribute, nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor.detach())
+
+
+@contextmanager
+def unchanged(module: nn.Module) -> Iterator[None]:
+    """Restore the values of all buffers and other tensors except parameters at the end: a module with state changes
+    them at each call."""
+    names = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    tensors = {**dict(module.named_buffers(remove_duplicate=False)), **other_tensors(module)}
+    before = {name: (tensor, tensor.clone()) for name, tensor in tensors.items() if name not in names}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, value in before.values():
+                if not torch.equal(tensor, value):
+                    tensor.copy_(value)
+        now = {**dict(module.named_buffers(remove_duplicate=False)), **other_tensors(module)}
+        moved = {name: tensor for name, (tensor, _) in before.items() if not _is_same(now.get(name), tensor)}
+        set_tensors(module, moved)
+
+
+def _is_same(one: torch.Tensor | None, other: torch.Tensor) -> bool:
+    return one is not None and one.shape == other.shape and one.data_ptr() == other.data_ptr()
 
 
 def hash_tensors(digest: hashlib._Hash, tensors: Mapping[str, torch.Tensor]) -> None:

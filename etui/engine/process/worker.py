@@ -12,7 +12,7 @@ from typing import Any, Union
 import msgspec
 
 from etui.analysis_kinds.registry import KINDS
-from etui.engine.explain.source_lines import model_line
+from etui.engine.explain.source_lines import model_line, short_traceback
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.jobs import SESSION_JOBS, SINGLE_JOBS, Answer, Done, Job, JobError, LogMessage
@@ -52,7 +52,11 @@ def run(job: msgspec.Raw, report: Report) -> int:
     except EtuiError as error:
         report.write(
             JobError(
-                message=error.message, hint=error.hint, traceback=traceback.format_exc(), kind=type(error).__name__
+                message=error.message,
+                hint=error.hint,
+                traceback=traceback.format_exc(),
+                short_traceback="" if error.__cause__ is None else short_traceback(error),
+                kind=type(error).__name__,
             )
         )
         return 1
@@ -73,6 +77,7 @@ def run(job: msgspec.Raw, report: Report) -> int:
                 message=message,
                 hint=hint,
                 traceback=traceback.format_exc(),
+                short_traceback=short_traceback(error),
                 kind=type(error).__name__,
             )
         )

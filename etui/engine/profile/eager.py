@@ -20,6 +20,7 @@ from torch.autograd import profiler
 
 from etui.analysis_kinds.profile import ProfileJob, ProfileResult
 from etui.engine.models.bundle import Bundle
+from etui.engine.models.call_structure import Arguments
 from etui.engine.profile.aggregate import Times, TracedOperator, side_of
 from etui.engine.profile.program import (
     KEPT_INFERENCES,
@@ -29,7 +30,7 @@ from etui.engine.profile.program import (
     timed,
     warm_up,
 )
-from etui.engine.runtime.execution import RuntimeFailure, TensorTuple, set_threads
+from etui.engine.runtime.execution import RuntimeFailure, set_threads
 from etui.events import Event
 from etui.formats.chrome_trace import Span, Timeline
 from etui.insight import Origin
@@ -60,10 +61,10 @@ def run_eager_profile(job: ProfileJob, log: Log) -> ProfileResult:
     set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     model = bundle.eager()
-    inputs = [tuple(tensor.contiguous() for tensor in tensors) for tensors in bundle.inputs()]
+    inputs = bundle.arguments()
 
-    def infer(tensors: TensorTuple) -> object:
-        return model(*tensors)
+    def infer(arguments: Arguments) -> object:
+        return model(*arguments[0], **arguments[1])
 
     with torch.inference_mode():
         inference_s = warm_up(job, infer, inputs, "eager", log)
@@ -102,8 +103,8 @@ def run_eager_profile(job: ProfileJob, log: Log) -> ProfileResult:
 def _trace(
     job: ProfileJob,
     model: nn.Module,
-    infer: Callable[[TensorTuple], object],
-    inputs: list[TensorTuple],
+    infer: Callable[[Arguments], object],
+    inputs: list[Arguments],
     count: int,
     log: Log,
 ) -> tuple[list[float], list[float], list[list[_Call]]]:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import torch
@@ -15,7 +16,7 @@ from etui.engine.models.bundle import Bundle
 from etui.engine.profile.aggregate import side_of
 from etui.engine.profile.etdump import read_inferences
 from etui.engine.profile.operator_events import OperatorEvents
-from etui.engine.runtime.execution import LoadedProgram, RuntimeFailure, TensorTuple, set_threads
+from etui.engine.runtime.execution import LoadedProgram, RuntimeFailure, set_threads
 from etui.events import Event, utc_now
 from etui.formats.chrome_trace import Timeline
 from etui.programs.files import mapped
@@ -35,6 +36,8 @@ KEPT_INFERENCES = 3
 ETDUMP, TIMELINE = "program.etdp", "program.timeline.json"
 
 Log = Callable[[Event], None]
+T = TypeVar("T")
+"""What one side takes for one inference."""
 
 
 def run_profile(job: ProfileJob, log: Log) -> ProfileResult:
@@ -82,9 +85,7 @@ def run_profile(job: ProfileJob, log: Log) -> ProfileResult:
     return ProfileResult(side=side, notes=collected.notes())
 
 
-def warm_up(
-    job: ProfileJob, call: Callable[[TensorTuple], object], inputs: list[TensorTuple], side: str, log: Log
-) -> float:
+def warm_up(job: ProfileJob, call: Callable[[T], object], inputs: list[T], side: str, log: Log) -> float:
     """Run untimed inferences, as few as possible if they are slow. Return the seconds of the fastest."""
     fastest_s = timed(call, inputs[0])
     log_if_slow(job, log, side, fastest_s, 0, TRACED_IF_SLOW)
@@ -96,7 +97,7 @@ def warm_up(
     return fastest_s
 
 
-def timed(call: Callable[[TensorTuple], object], inputs: TensorTuple) -> float:
+def timed(call: Callable[[T], object], inputs: T) -> float:
     """Return the seconds of one call."""
     start = time.perf_counter()
     call(inputs)

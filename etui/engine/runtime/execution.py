@@ -19,6 +19,8 @@ from etui.catalog.delegates import RECORDS
 from etui.catalog.precisions import AS_IS
 from etui.engine.delegates import delegate_support
 from etui.engine.delegates.base import DelegateSupport
+from etui.engine.explain.known_causes import explain_log, runtime_code
+from etui.engine.explain.native_output import output_of
 from etui.engine.runtime.input_dtypes import DTYPES
 from etui.errors import EtuiError
 
@@ -92,33 +94,48 @@ class LoadedProgram:
             RuntimeFailure: the file is not a program, or it needs a backend that this runtime lacks.
         """
         self._data: bytes | None = None
+        self._name = path.name
+        self._is_own = delegate != AS_IS
         from_memory = False
         for support in _supports(path, delegate):
             support.prepare_runtime()
             from_memory = from_memory or support.load_from_memory
-        start = time.perf_counter()
         try:
-            if from_memory:
-                self._data = path.read_bytes()
-                self._program = _C._load_program_from_buffer(self._data, enable_etdump=trace)
-            else:
-                self._program = _C._load_program(str(path), enable_etdump=trace)
-            loaded = time.perf_counter()
-            names = [self._program.get_method_name(i) for i in range(self._program.num_methods())]
-            if method not in names:
-                if len(names) != 1:
-                    raise RuntimeFailure(f"{path.name} has no method {method!r}; it has {', '.join(names)}")
-                method = names[0]
-            self._method = self._program.load_method(method)
+            self._load(path, method, from_memory=from_memory, trace=trace)
         except RuntimeError as error:
-            raise RuntimeFailure(f"ExecuTorch cannot load {path.name}: {error}", _load_hint(str(error))) from error
-        done = time.perf_counter()
-        self.program_load_ms = (loaded - start) * 1e3
-        self.method_load_ms = (done - loaded) * 1e3
+            # The reason is only in what the runtime prints, so the load is repeated to read that.
+            log = output_of(lambda: self._load(path, method, from_memory=from_memory, trace=trace), RuntimeError)
+            raise self._failure(error, f"ExecuTorch cannot load {path.name}", log) from error
         meta = self._method.method_meta()
         self._input_dtypes = [
             DTYPES.get(int(meta.input_tensor_meta(i).dtype()), torch.float32) for i in range(meta.num_inputs())
         ]
+
+    def _load(self, path: Path, method: str, *, from_memory: bool, trace: bool) -> None:
+        start = time.perf_counter()
+        if from_memory:
+            self._data = path.read_bytes()
+            self._program = _C._load_program_from_buffer(self._data, enable_etdump=trace)
+        else:
+            self._program = _C._load_program(str(path), enable_etdump=trace)
+        loaded = time.perf_counter()
+        names = [self._program.get_method_name(i) for i in range(self._program.num_methods())]
+        if method not in names:
+            if len(names) != 1:
+                raise RuntimeFailure(f"{path.name} has no method {method!r}; it has {', '.join(names)}")
+            method = names[0]
+        self._method = self._program.load_method(method)
+        done = time.perf_counter()
+        self.program_load_ms = (loaded - start) * 1e3
+        self.method_load_ms = (done - loaded) * 1e3
+
+    def _failure(self, error: RuntimeError, doing: str, log: Sequence[str]) -> RuntimeFailure:
+        """Return the error to report for one that the runtime raised and what it printed."""
+        if (known := explain_log(log)) is not None:
+            return RuntimeFailure(f"{doing}: {known.cause}", known.hint)
+        meaning = runtime_code(str(error))
+        cause = f"{doing}: {str(error).strip()}" + (f" ({meaning})" if meaning else "")
+        return RuntimeFailure(cause, _load_hint(str(error), is_own=self._is_own))
 
     def fit(self, inputs: Sequence[torch.Tensor]) -> TensorTuple:
         """Convert inputs to this program's dtypes (FP16 programs take half-precision tensors) and contiguous memory.
@@ -134,7 +151,11 @@ class LoadedProgram:
 
     def __call__(self, inputs: TensorTuple) -> list[torch.Tensor]:
         """Run once: set the inputs, execute, and clone the outputs out of the program's memory."""
-        outputs: list[torch.Tensor] = self._method(inputs)
+        try:
+            outputs: list[torch.Tensor] = self._method(inputs)
+        except RuntimeError as error:
+            log = output_of(lambda: self._method(inputs), RuntimeError)
+            raise self._failure(error, f"ExecuTorch cannot execute {self._name}", log) from error
         return outputs
 
     def parts_ns(self, inputs: TensorTuple) -> tuple[int, int, int]:
@@ -187,9 +208,11 @@ def _contained(path: Path, texts: Sequence[str]) -> list[str]:
     return [text for text in texts if text in contained]
 
 
-def _load_hint(error: str) -> str:
+def _load_hint(error: str, *, is_own: bool) -> str:
     if "0x:20" in error:
         return f"it needs a backend that this runtime lacks; available are {', '.join(registered_backends())}"
-    if "0x:14" in error:
-        return "this runtime has no kernel for one of its operators; the log names it"
-    return "check that it is a complete .pte file made for ExecuTorch 1.5"
+    if "0x:21" in error or "0x21" in error:
+        return "free memory on the machine, or choose a smaller model"
+    if is_own:
+        return "choose another delegate or precision; the log has what the runtime printed"
+    return "check that it is a complete .pte file made for ExecuTorch 1.5, and takes these inputs"

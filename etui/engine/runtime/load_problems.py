@@ -40,7 +40,7 @@ def load_problem(program: ProgramFile, available: Collection[str]) -> tuple[str,
     missing = [name for name in needed_backends(program) if name not in available]
     if missing:
         return f"it needs {' and '.join(missing)}, which this machine does not have", hint_for(missing[0])
-    kernels = {name.replace("::", ".") for name in _C._get_operator_names()}
+    kernels = kernel_names()
     unknown = sorted({name for method in program.methods for name in method.operators if name not in kernels})
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
@@ -51,6 +51,11 @@ def load_problem(program: ProgramFile, available: Collection[str]) -> tuple[str,
         limit = f"{MAX_MEMORY_SHARE:.0%} of the {free / 1e9:,.1f} GB that are free"
         return f"it plans {planned / 1e9:,.1f} GB of memory, more than {limit}", "use a machine with more memory"
     return "", ""
+
+
+def kernel_names() -> set[str]:
+    """Return the names of the operators that this runtime has kernels for, such as ``aten.add.out``."""
+    return {name.replace("::", ".") for name in _C._get_operator_names()}
 
 
 def available_bytes() -> int | None:

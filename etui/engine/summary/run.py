@@ -1,8 +1,8 @@
 """Summarize a model: build it, call it once on its example inputs, and count what its operators do.
 
-Operators are observed while they run, below autograd, on tensors that have only a shape and a dtype. Composite operators
-are decomposed, and attention is computed as matrix products, so that both are counted completely. Operator formulas are
-in ``etui.engine.summary.work``.
+Operators are observed while they run, below autograd, on tensors that have only a shape and a dtype. Composite
+operators are decomposed, and attention is computed as matrix products, so that both are counted completely. The
+formulas are in ``etui.engine.summary.work``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves
 
 from etui.catalog.find import Model, UserModel, find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.explain.layers import describe_failure
 from etui.engine.explain.source_lines import is_own
 from etui.engine.models.build import build, build_raw, finish
+from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.inputs import catalog_inputs
 from etui.engine.summary.calls import Calls, info
 from etui.engine.summary.graph_calls import ObservedGraph
@@ -37,7 +39,6 @@ from etui.jobs import SummaryJob
 from etui.model_summary import CountedOn, ModelSummary
 
 Log = Callable[[Event], None]
-Inputs = tuple[torch.Tensor, ...]
 
 _LOOKUPS = (nn.Embedding, nn.EmbeddingBag)
 """Modules whose weights quantization recipes keep in FP32."""
@@ -67,28 +68,37 @@ def run_summary(job: SummaryJob, log: Log) -> ModelSummary:
 
     begin("model", "loading the model")
     model = find_model(job.model)
-    module, inputs = _built(model, job)
+    module, inputs, structure = _built(model, job)
     begin("count", "counting operators")
-    return summarize(model, module, inputs, files=_files(model))
+    return summarize(model, module, inputs, structure, files=_files(model))
 
 
-def summarize(model: Model, module: nn.Module, inputs: Inputs, *, files: list[str] | None = None) -> ModelSummary:
-    """Summarize a module in eval mode, called once with ``inputs``.
+def summarize(
+    model: Model,
+    module: nn.Module,
+    inputs: Inputs,
+    structure: CallStructure | None = None,
+    *,
+    files: list[str] | None = None,
+) -> ModelSummary:
+    """Summarize a module in eval mode, called once with ``inputs``, which are arguments of ``structure`` (None: all
+    arguments are positional).
 
     Raises:
         PreparationError: the module raises an error for these inputs; the message has the layer and the error.
     """
+    structure = structure or plain_structure(len(inputs))
     notes: list[str] = []
     counted_on: CountedOn = "shapes"
     try:
-        seen = _observe(module, inputs, fake=True)
+        seen = _observe(module, inputs, structure, fake=True)
     except MemoryError:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - the same call on values follows, which raises the user's own errors
         # The model reads values (data-dependent control flow), or has an operator that is not defined on shapes.
         counted_on = "values"
         try:
-            seen = _observe(module, inputs, fake=False)
+            seen = _observe(module, inputs, structure, fake=False)
         except MemoryError:
             raise
         except Exception as error:
@@ -101,7 +111,7 @@ def summarize(model: Model, module: nn.Module, inputs: Inputs, *, files: list[st
         notes.append("counted by running the model on its example inputs: with other values it may do other work")
     modules = module_list(module, seen.calls, seen.recorder.work, seen.types)
     whole, everything = modules[0], Tensors(module.parameters(), module.buffers())
-    backward, why_not = saved_bytes(module, inputs)
+    backward, why_not = saved_bytes(module, inputs, structure)
     notes += _shared(module)
     uncounted: Counter[str] = Counter()
     for each in modules:
@@ -138,21 +148,23 @@ def summarize(model: Model, module: nn.Module, inputs: Inputs, *, files: list[st
     )
 
 
-def _built(model: Model, job: SummaryJob) -> tuple[nn.Module, Inputs]:
+def _built(model: Model, job: SummaryJob) -> tuple[nn.Module, Inputs, CallStructure]:
     if isinstance(model, ModelEntry):
         # Counting needs no values, except the inputs' own.
         raw = build_raw(model, initialize=False)
         if model.builder is not None:
             raw.tie_weights()  # part of the initialization that was omitted
         module = finish(model, raw, keep=False, freeze=False)
-        return module, catalog_inputs(model, 1, 0, job.seed, None).accuracy[0]
+        inputs = catalog_inputs(model, 1, 0, job.seed, None).accuracy[0]
+        return module, inputs, plain_structure(len(inputs))
     built = build(model, seed=job.seed, allow_pickle=job.allow_pickle, freeze=False)
     if built.example is None:
         raise PreparationError(f"{model.name} has no example inputs", "return them with the module")
-    return built.module, built.example.take(1, job.seed)[0]
+    example = built.example.take(1, job.seed)[0]
+    return built.module, example.tensors, example.structure
 
 
-def _observe(module: nn.Module, inputs: Inputs, *, fake: bool) -> Observation:
+def _observe(module: nn.Module, inputs: Inputs, structure: CallStructure, *, fake: bool) -> Observation:
     """Call a module once, in inference; with ``fake`` on tensors without values."""
     calls = Calls()
     graph = ObservedGraph(module, calls) if isinstance(module, torch.fx.GraphModule) and _is_exported(module) else None
@@ -166,7 +178,10 @@ def _observe(module: nn.Module, inputs: Inputs, *, fake: bool) -> Observation:
         if graph is None:
             modes.enter_context(calls.observed(module))
         modes.enter_context(recorder)
-        result = module(*inputs) if graph is None else graph.run(*inputs)
+        if graph is None:
+            result = structure.bound(module)(*inputs)
+        else:
+            result = graph.run(*tree_leaves(structure.arguments(inputs)), enable_io_processing=False)
     recorder.keep(_tensors_of(result))
     if graph is not None:
         calls.count[""] = 1
@@ -195,7 +210,8 @@ def _all_operators_visible() -> Iterator[None]:
 
 def _estimated(module: nn.Module, everything: Tensors) -> dict[str, int]:
     """Return the bytes of parameters and buffers by precision. INT8 has 8 bits for the weights of convolutions and
-    linear layers, the others (embeddings, biases, normalization) stay in FP32; scales and the program are not included."""
+    linear layers; the others (embeddings, biases, normalization) stay in FP32. Scales and the program are not
+    included."""
     quantized = {
         id(parameter): parameter.numel()
         for layer in module.modules()
@@ -238,7 +254,7 @@ def _files(model: Model) -> list[str]:
 
 
 def _tensors_of(tree: object) -> list[torch.Tensor]:
-    return [leaf for leaf in torch.utils._pytree.tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
 
 
 def _bytes(tensor: torch.Tensor) -> int:

@@ -11,8 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from etui.engine.models.call_structure import CallStructure, Inputs
 
-def saved_bytes(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[int | None, str]:
+
+def saved_bytes(module: nn.Module, inputs: Inputs, structure: CallStructure) -> tuple[int | None, str]:
     """Return the bytes of the tensors that autograd saves in one forward pass in training mode, each memory once and
     without parameters; None with the reason if that is not known. The loss is not included.
 
@@ -47,10 +49,11 @@ def saved_bytes(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[in
             contexts.enter_context(torch.enable_grad())
             contexts.enter_context(mode)
             contexts.enter_context(saved_tensors_hooks(pack, lambda tensor: tensor))
-            torch.func.functional_call(module, fakes, tuple(mode.from_tensor(tensor) for tensor in inputs))
+            arguments = structure.arguments([mode.from_tensor(tensor) for tensor in inputs])
+            torch.func.functional_call(module, fakes, arguments.args, arguments.kwargs)
     except MemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the model raises in a mode that it may not support
         first = (str(error).strip().splitlines() or [""])[0][:200]
         return None, f"a forward pass in training mode failed: {type(error).__name__}: {first}"
     finally:

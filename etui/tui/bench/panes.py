@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES
+from etui.services.queue_estimate import starts, time_left
 from etui.store import QueuedSession
 from etui.tui.bench.cursor_chart import CursorChart
 from etui.tui.bench.session_log import SessionLog
@@ -47,6 +49,7 @@ class Panes:
             [_unfinished(live) for live in snapshot.sessions],
             current.session.id if current is not None else None,
             current.progress.share_at(datetime.now(UTC)) if current is not None and current.progress else None,
+            _starts(snapshot.sessions),
         )
 
     def show_progress(self, snapshot: Snapshot) -> None:
@@ -62,3 +65,11 @@ def _unfinished(live: LiveSession) -> QueuedSession:
     ended = {run.id for run in live.runs if run.status not in LIVE_STATUSES}
     left = [(run_id, variant) for run_id, variant in live.session.runs if run_id not in ended]
     return msgspec.structs.replace(live.session, runs=left)
+
+
+def _starts(sessions: Sequence[LiveSession]) -> dict[str, float]:
+    """Return in how many seconds each session that waits behind others will start, as far as that is known."""
+    now = datetime.now(UTC)
+    times = [time_left(None if live.waits else live.progress, live.duration_s, now) for live in sessions]
+    following = zip(sessions[1:], starts(times[:-1]), strict=True)
+    return {live.session.id: start_s for live, start_s in following if live.waits and start_s is not None}

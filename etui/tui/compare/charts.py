@@ -15,6 +15,7 @@ from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import wrapped
 from etui.tui.compare.loader import Outcome
 from etui.tui.compare.selection import Selection
+from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_data import named_series
 from etui.tui.widgets.chart_frame import ChartFrame
 
@@ -116,7 +117,10 @@ class ComparePictures(ChartFrame):
         most = max(1, min(_MOST_LINES, canvas.height - 6))
         if len(lines) > most:
             # The first sentence is the result; the Markdown copy has all of them.
-            lines = wrapped(" ".join(sentences), max(20, canvas.width))[:most]
+            lines = wrapped(" ".join(sentences), max(20, canvas.width))
+            if len(lines) > most:
+                cut = glyphs(self.app).cut
+                lines = [*lines[: most - 1], lines[most - 1][: canvas.width - 1] + cut]
         dots = [
             Dot(
                 name=names[place.run], latency_ms=place.latency_ms, value=place.value,

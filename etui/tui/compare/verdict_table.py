@@ -84,7 +84,7 @@ class VerdictTable(VirtualTable[VerdictRow]):
         rows, gap = self._rows, self.gap
         median = max(len("median ms"), *(cells(_median(row)) for row in rows))
         ratio = max(5, *(cells(_ratio(row)) + 1 for row in rows))
-        bounds = max(len("95 % interval"), *(cells(text.interval(row.ci95)) for row in rows))
+        bounds = max(len("95 % interval"), *(cells(text.ratio_interval(row.ci95)) for row in rows))
         verdict = max(len("verdict"), *(cells(row.verdict) for row in rows))
         names = min(_NAME, max(cells(text.plain(row.name)) for row in rows))
         reasons = [cells(row.note) for row in rows if row.estimate is None]
@@ -117,7 +117,7 @@ class VerdictTable(VirtualTable[VerdictRow]):
             placed.append(
                 Placed(
                     width=bounds,
-                    cell=lambda row: (text.interval(row.ci95) if row.ci95 else "", "faint"),
+                    cell=lambda row: (text.ratio_interval(row.ci95) if row.ci95 else "", "faint"),
                     title="95 % interval",
                 )
             )

@@ -46,6 +46,7 @@ from etui.tui.workers import start
 if TYPE_CHECKING:
     from etui.tui.bench.panes import Panes
     from etui.tui.feed import Snapshot
+    from etui.tui.picker_form import FormValues
     from etui.tui.widgets.picker import Picker
     from etui.tui.widgets.queue_pane import QueuePane
 
@@ -54,6 +55,8 @@ LEAST = (60, 16)
 ROOMY = (100, 30)
 """From this size on, all panes are shown side by side."""
 HUGE = (180, 50)
+LINES_WITH_CHART = 20
+"""In a lower terminal the table has the lines of the chart."""
 
 _SETTLE_S = 0.12
 """Delay before the chart and the log of the run under the cursor are read: a key held down passes many runs."""
@@ -181,6 +184,7 @@ class BenchScreen(Guarded, Screen[None]):
         roomy = width >= ROOMY[0] and height >= ROOMY[1]
         self.set_class(tiny, "-tiny")
         self.set_class(not roomy and not tiny, "-compact")
+        self.set_class(height < LINES_WITH_CHART, "-low")
         self.set_class(width >= HUGE[0] and height >= HUGE[1], "-huge")
         if roomy:
             self.remove_class("-new")
@@ -400,6 +404,35 @@ class BenchScreen(Guarded, Screen[None]):
             self._shrink()
             self.add_class("-new")
             self.picker.focus()
+
+    def action_older(self) -> None:
+        """Put one of the last configurations that were run into the picker, each time an older one."""
+        if self.picker is not None:
+            if not self.picker.has_focus_within:
+                self.action_new()
+            self.picker.show_older()
+
+    def action_configurations(self) -> None:
+        """Pick a saved configuration for the picker, or save the one that it has."""
+        start(self, self._ask_configuration, group="configurations", exclusive=True)
+
+    async def _ask_configuration(self) -> None:
+        from etui.tui.screens.configurations import ConfigurationsDialog, load_choices
+
+        if self.picker is None:
+            return
+        try:
+            choices = await asyncio.to_thread(load_choices)
+        except EtuiError as error:
+            self.app.complain(error)
+            return
+        picker = self.picker
+
+        def use(values: FormValues) -> None:
+            self.action_new()
+            picker.show_values(values)
+
+        self._actions.ask(ConfigurationsDialog(choices, picker.choice), use)
 
     def action_back(self) -> None:
         """Go back to the table; in the table, clear the filter."""
@@ -678,12 +711,12 @@ def _empty_message(*, is_filtered: bool) -> list[str]:
 
 def _ending(run: RunSummary) -> str:
     from etui.analysis.trust import REMARKS
-    from etui.text import number, ratio
+    from etui.text import as_fast, number
 
     if run.status != "done":
         return f"{run.status}; {run.error}" if run.error else run.status
     latency = f"{number(run.latency_median_ms)} ms"
-    speed = f"{ratio(run.speedup)} as fast as eager" if run.speedup is not None else None
+    speed = f"{as_fast(run.speedup)} as eager" if run.speedup is not None else None
     if speed is not None and run.speed_verdict == "unreliable":
         speed += " (unreliable)"
     flags = [plain(name) for name in run.flags or () if name not in REMARKS]

@@ -18,7 +18,7 @@ from textual.widgets import Static
 from etui.actions import Scope, bindings
 from etui.analysis import pareto
 from etui.errors import EtuiError
-from etui.text import counted, plain
+from etui.text import counted, plain, width
 from etui.tui.compare.charts import ComparePictures
 from etui.tui.compare.comparison import Comparison
 from etui.tui.compare.loader import Outcome, Runs
@@ -42,6 +42,8 @@ from etui.wording import run as run_wording
 _REFRESH_S = 3.0
 """Interval at which a comparison with live runs is updated; low, since the measurement shares the machine."""
 _ROOMY = (100, 30)
+_EDGES_OF_TITLE = 4
+"""The cells of a border that its title does not use."""
 _LEAST_METRICS, _LEAST_VERDICTS, _CHART, _LEAST_HEIGHT_WITH_CHART = 4, 4, 9, 20
 
 
@@ -224,7 +226,10 @@ class CompareScreen(Guarded, Screen[None]):
         which = "all" if self._everything else "only those that differ"
         legend = [f"{symbols.about} half the 95 % interval"] if metrics.shows_intervals else []
         parts = ["Metrics", which, *legend, f"{best_sign(self.app)} best of its row"]
-        metrics.border_title = f" {symbols.dot} ".join(parts)
+        dot, room = f" {symbols.dot} ", metrics.outer_size.width - _EDGES_OF_TITLE
+        while len(parts) > 1 and width(dot.join(parts)) > room:
+            parts.pop()
+        metrics.border_title = dot.join(parts)
 
     def _show_charts(self) -> None:
         outcome, selection = self._comparison.outcome, self._comparison.selection

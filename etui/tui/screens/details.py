@@ -34,7 +34,7 @@ from etui.tui.details.latency_tab import LatencyTab
 from etui.tui.details.loader import Reading, Source
 from etui.tui.details.summary import summary_page
 from etui.tui.details.tab_bar import TabBar
-from etui.tui.details.table_tab import TableTab
+from etui.tui.details.table_tab import TableFilter, TableTab
 from etui.tui.details.table_view import TreeTable
 from etui.tui.details.text_view import Page, Paper
 from etui.tui.error_text import to_text
@@ -43,7 +43,7 @@ from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.json_view import JsonView
-from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.key_bar import Footer, Hint, KeyBar
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.progress_line import ProgressLine
 from etui.tui.widgets.virtual_table import VirtualTable
@@ -65,6 +65,9 @@ _TABS: dict[str, Callable[..., Widget]] = {
     "JSON": JsonView,
 }
 """The tabs in order: the name, and the class of the content."""
+
+_ENDED_EARLY = ("failed", "timed out", "interrupted")
+"""How a run ended whose log says why."""
 
 TABS = tuple(_TABS)
 
@@ -158,6 +161,26 @@ class DetailsScreen(Guarded, Screen[None]):
         before, self._reading = self._reading, message.result
         self._fill(message.result)
         self._report_ended(before, message.result)
+
+    def footer(self) -> Footer:
+        """Return the keys for the open tab: those of its rows, of its chart or of the run, with the analysis that is
+        under way or missing."""
+        if isinstance(self.focused, TableFilter):
+            return Footer([Hint("enter", "apply"), "filter.leave"])
+        tab, reading = self.query_one(f"#{_id_of(self.tab)}"), self._reading
+        first: list[str | Hint] = []
+        if reading is not None and any(analysis.live for analysis in reading.analyses.values()):
+            first.append("details.cancel")
+        if isinstance(tab, TableTab) and tab.view.rows is not None and tab.view.rows.roots:
+            first += ["rows.fold", "rows.filter", "rows.sort", "rows.view", "rows.side"]
+        elif isinstance(tab, AnalysisTab):
+            first.append("details.profile")
+        elif isinstance(tab, LatencyTab):
+            first += ["details.next_chart", "chart.log_scale"]
+        elif reading is not None and reading.document.status in _ENDED_EARLY:
+            first.append("details.tab_9")
+        back = ["details.close"] if first else []
+        return Footer([*first, "details.next_tab", *back, "details.annotate", "details.copy", "details.export"])
 
     # Actions
 
@@ -307,6 +330,7 @@ class DetailsScreen(Guarded, Screen[None]):
             self._source.want_json()
         # The scroll keys apply to the open tab.
         self.query_one(f"#{name}").focus()
+        self.query_one(KeyBar).refresh()
 
     def _fill(self, reading: Reading) -> None:
         document, previous = reading.document, reading.previous
@@ -323,6 +347,7 @@ class DetailsScreen(Guarded, Screen[None]):
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
         self._fill_log(reading)
+        self.query_one(KeyBar).refresh()
 
     def _fill_log(self, reading: Reading) -> None:
         document, log = reading.document, self.query_one(LogPane)

@@ -17,21 +17,23 @@ from etui.analysis import trends
 from etui.analysis.trends import Trend
 from etui.errors import EtuiError
 from etui.store import Store
-from etui.text import counted, plain, wrapped
+from etui.text import counted, local_time, plain, wrapped
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.error_text import to_text
+from etui.tui.run_actions import RunActions
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs, sheet_styles
 from etui.tui.text_layout import Styles
 from etui.tui.trend.chart import TrendChart
 from etui.tui.trend.table import TrendTable, markdown_rows
-from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.key_bar import Footer, KeyBar
+from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 from etui.wording import trend as trend_wording
 
 MOST_POINTS = 200
-_ROOMY_LINES = 30
+_ROOMY_LINES, _LEAST_LINES_WITH_CHART = 30, 20
 
 
 class TrendScreen(Guarded, Screen[None]):
@@ -56,6 +58,7 @@ class TrendScreen(Guarded, Screen[None]):
         super().__init__()
         self._database = database
         self._run_id = run_id
+        self._actions = RunActions(self)
         self.trend: Trend | None = None
 
     def compose(self) -> ComposeResult:
@@ -131,19 +134,38 @@ class TrendScreen(Guarded, Screen[None]):
         self.call_after_refresh(self._lay_out)
 
     def _lay_out(self) -> None:
-        """Give the table the height of its rows, up to a third of the screen, or a quarter of a low one."""
+        """Give the table the height of its rows, up to a third of the screen, or a quarter of a low one; in a terminal
+        without room for a chart, all that is left."""
         # A border, the headings and the runs.
         needed, height = 2 + self._points.count, self.size.height
         roomy = height >= _ROOMY_LINES
-        self._points.styles.height = max(4, min(needed, height // 3 if roomy else height // 4))
+        self._chart.display = height >= _LEAST_LINES_WITH_CHART or self.has_class("-zoomed")
+        self._points.styles.height = "1fr"
+        if self._chart.display:
+            self._points.styles.height = max(4, min(needed, height // 3 if roomy else height // 4))
 
     @on(TrendTable.Moved)
     def _moved(self, event: TrendTable.Moved) -> None:
         self._chart.put_cursor(event.place)
+        self.refresh_bindings()
 
     @on(TrendTable.Opened)
     def _opened(self) -> None:
         self.action_details()
+
+    def footer(self) -> Footer:
+        """Return the keys for the run under the cursor; for an enlarged chart those of its views."""
+        if self.has_class("-zoomed"):
+            return Footer(["trend.zoom", "trend.spacing", "trend.log_scale", "trend.close"])
+        if self._points.place is None:
+            return Footer(["trend.close"])
+        return Footer(["trend.details", "trend.compare", "trend.zoom", "trend.spacing", "trend.copy", "trend.close"])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Disable the comparison of the first run, which has none before it."""
+        if action == "compare" and self.is_mounted and self.trend is not None:
+            return bool(self._points.place)
+        return super().check_action(action, parameters)
 
     # Actions
 
@@ -151,6 +173,24 @@ class TrendScreen(Guarded, Screen[None]):
         """Open the details of the run under the cursor."""
         if self.trend is not None and (place := self._points.place) is not None:
             self.app.open_details(self.trend.history.points[place].run)
+
+    def action_compare(self) -> None:
+        """Compare the run under the cursor with the one before it."""
+        if self.trend is None or not (place := self._points.place):
+            return
+        points = self.trend.history.points
+        before, run = points[place - 1].run, points[place].run
+        self.app.open_comparison([before, run], baseline=before, cursor=run)
+
+    @on(VirtualTable.MenuRequested)
+    def action_menu(self) -> None:
+        """List what can be done with the run under the cursor, and with the trend."""
+        if self.trend is None or (place := self._points.place) is None:
+            return
+        point = self.trend.history.points[place]
+        of_others = ["trend.compare"] if place else []
+        names = ["trend.details", *of_others, "trend.copy", "trend.spacing", "trend.log_scale", "trend.zoom"]
+        self._actions.menu(f"Run {point.run[:6]}, {local_time(point.at)}", names)
 
     def action_older(self) -> None:
         """Go to the previous run."""
@@ -196,6 +236,8 @@ class TrendScreen(Guarded, Screen[None]):
     def action_zoom(self) -> None:
         """Enlarge the chart to the full height, or restore it."""
         self.toggle_class("-zoomed")
+        self._lay_out()
+        self.query_one(KeyBar).refresh()
         if not self.has_class("-zoomed"):
             self._points.focus()
 

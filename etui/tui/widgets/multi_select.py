@@ -17,6 +17,7 @@ from etui.text import plain, width
 from etui.tui.glyphs import glyphs_of
 
 _MORE_CELLS = 4
+_LEAST_DESCRIPTION = 14
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 class MultiSelect(Widget, can_focus=True):
     """Items with check boxes: ``[x]`` selected, ``[ ]`` not, ``[-]`` unavailable, ``[!]`` selected but unavailable.
 
-    At most ``rows`` lines are shown, and they scroll with the cursor. ``one_a_line`` shows one item per line.
+    At most ``rows`` lines are shown, and they scroll with the cursor. ``one_a_line`` shows one item per line, and
+    ``described`` adds to each what it is, or why it is unavailable.
     """
 
     BINDINGS = [*bindings("picker")]
@@ -85,6 +87,7 @@ class MultiSelect(Widget, can_focus=True):
         self._chosen = set(chosen)
         self._rows = rows
         self._one_a_line = one_a_line
+        self._described = False
         self._cursor = 0
         self._top = 0
 
@@ -117,6 +120,24 @@ class MultiSelect(Widget, can_focus=True):
         self.refresh(layout=lines != len(self._lines(self.content_size.width)))
         if self.has_focus:
             self.post_message(self.Pointed(self, self.pointed))
+
+    def lay_out(self, rows: int, *, described: bool) -> None:
+        """Change the maximum number of lines, and whether each item has a line with its description."""
+        if (rows, described) != (self._rows, self._described):
+            self._rows, self._described, self._one_a_line = rows, described, described
+            self.refresh(layout=True)
+
+    def has_room_for_descriptions(self, cells: int) -> bool:
+        """Whether a line of this number of cells has room for the beginning of a description."""
+        names = max((width(f"[ ] {plain(item.name)} ") for item in self._items), default=0)
+        return cells - names >= _LEAST_DESCRIPTION
+
+    def lines_needed(self, cells: int) -> int:
+        """Return the number of lines for all items without descriptions in this number of cells."""
+        before, self._one_a_line = self._one_a_line, False
+        needed = len(self._flowed(cells))
+        self._one_a_line = before
+        return needed
 
     def toggle(self, index: int) -> None:
         """Select or deselect an item; an unavailable one can only be deselected."""
@@ -236,7 +257,14 @@ class MultiSelect(Widget, can_focus=True):
             style += self.get_component_rich_style("multi--chosen", partial=True)
         if index == self._cursor and self.has_focus:
             style += self.get_component_rich_style("multi--cursor", partial=True)
-        return Text(self._label(box, item, cells), style)
+        label = self._label(box, item, cells)
+        if not self._described:
+            return Text(label, style)
+        names = max(width(self._label(box, each, cells)) for each in self._items)
+        text = Text(f"{label}{' ' * (names - width(label))}", style)
+        text.append(f" {plain(item.reason or item.about)}", self.get_component_rich_style("multi--more", partial=True))
+        text.truncate(cells, overflow="ellipsis")
+        return text
 
     def _lines(self, cells: int) -> list[list[int]]:
         """Return the indices of the items per line, with room for the number of hidden items if not all lines fit."""

@@ -30,8 +30,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sorting(self) -> Sorting:
-        """The database column and direction to sort by."""
-        return Sorting(column=BY_NAME[self.column].order_by, descending=self.descending)
+        """What to sort by, and the direction: by what the column shows."""
+        return Sorting(column=BY_NAME[self.column].order_by, descending=self.descending, as_shown=True)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from etui.catalog.find import Model
@@ -22,16 +23,31 @@ from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.request import FieldName, is_as_is
 from etui.services.time_estimate import SimilarRun, estimate, newest_similar
-from etui.spec import DEFAULT_TIMEOUT_S, PRESETS, SessionSpec, Variant
+from etui.spec import (
+    DEFAULT_ACCURACY_INPUTS,
+    DEFAULT_CALIBRATION_COUNT,
+    DEFAULT_TIMEOUT_S,
+    PRESETS,
+    SessionSpec,
+    Variant,
+)
 from etui.store import Store
 from etui.text import plain
 from etui.tui import suggestions
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.glyphs import glyphs_of
-from etui.tui.picker_form import Checked, FormValues, check, recall, remember
+from etui.tui.picker_form import TYPED, Checked, FormValues, check, recall, recall_recent, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
-from etui.tui.picker_text import BASIS, about_configuration, about_field, about_item, programs
+from etui.tui.picker_text import (
+    BASIS,
+    SHORT_BASIS,
+    about_configuration,
+    about_field,
+    about_item,
+    about_others,
+    programs,
+)
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
@@ -43,6 +59,35 @@ _ESTIMATE_DELAY_S = 0.15
 """The form must be unchanged for this long before its time is estimated."""
 _ROOMY = 25
 """From this height on all fields, a long hint and the totals fit."""
+_LABEL_CELLS = 11
+_LEAST_PRECISIONS, _LEAST_DELEGATES = 5, 3
+"""Lines of the lists in a low pane, where the fields scroll."""
+
+_LABELS: dict[FieldName, str] = {
+    "model": "Model",
+    "precision": "Precision",
+    "delegate": "Delegate",
+    "weights": "Weights",
+    "preset": "Preset",
+    "keep_fp32": "Keep FP32",
+    "calibration": "Calibrate",
+    "inputs": "Evaluate",
+    "seed": "Seed",
+    "repeat": "Repeat",
+    "warmup": "Warm-up",
+    "threads": "Threads",
+    "timeout": "Timeout",
+    "priority": "Priority",
+}
+_PLACEHOLDERS: dict[FieldName, str] = {
+    "keep_fp32": "no module",
+    "calibration": f"on {DEFAULT_CALIBRATION_COUNT} inputs",
+    "inputs": f"on {DEFAULT_ACCURACY_INPUTS} inputs",
+    "seed": "0",
+    "repeat": "from the preset",
+    "warmup": "until stable",
+    "timeout": f"{DEFAULT_TIMEOUT_S:.0f} s",
+}
 
 
 class Picker(Guarded, Vertical):
@@ -79,7 +124,7 @@ class Picker(Guarded, Vertical):
         self._touched: set[FieldName] = set()
         self._is_machine_checked = False
         self._pointed: Item | None = None
-        self._estimate_text = ""
+        self._estimate_text = self._short_estimate = ""
         self._estimate_timer: Timer | None = None
         self._rows: dict[FieldName, FormRow] = {}
 
@@ -96,26 +141,23 @@ class Picker(Guarded, Vertical):
         self._precisions = MultiSelect(precision_items(None, ()), choice.precisions, rows=5)
         self._delegates = MultiSelect([Item(name=name) for name in chosen], choice.delegates, rows=3)
         self._preset = Cycle(presets, choice.preset)
-        numbers: dict[FieldName, Input] = {
-            "repeat": Input(choice.repeat, placeholder="from the preset", compact=True),
-            "warmup": Input(choice.warmup, placeholder="until stable", compact=True),
-            "threads": Input(choice.threads, placeholder=f"{usable_cores()}, all cores", compact=True),
-            "timeout": Input(choice.timeout, placeholder=f"{DEFAULT_TIMEOUT_S:.0f} s", compact=True),
+        self._priority = Cycle([(name, "in the queue") for name in ("normal", "high", "low")], choice.priority)
+        placeholders = _PLACEHOLDERS | {"threads": f"{usable_cores()}, all cores"}
+        self._typed = {
+            name: Input(getattr(choice, name), placeholder=placeholders[name], compact=True) for name in TYPED
         }
-        self._numbers = numbers
-        self._rows = {
-            "model": FormRow("Model", self._model),
-            "precision": FormRow("Precision", self._precisions),
-            "delegate": FormRow("Delegate", self._delegates),
-            "weights": FormRow("Weights", self._weights),
-            "preset": FormRow("Preset", self._preset),
-            "repeat": FormRow("Repeat", numbers["repeat"]),
-            "warmup": FormRow("Warm-up", numbers["warmup"]),
-            "threads": FormRow("Threads", numbers["threads"]),
-            "timeout": FormRow("Timeout", numbers["timeout"]),
+        fields: dict[FieldName, Widget] = {
+            "model": self._model,
+            "precision": self._precisions,
+            "delegate": self._delegates,
+            "weights": self._weights,
+            "preset": self._preset,
+            **self._typed,
+            "priority": self._priority,
         }
-        with VerticalScroll(classes="picker--fields", can_focus=False):
-            yield from self._rows.values()
+        self._rows = {name: FormRow(_LABELS[name], field) for name, field in fields.items()}
+        self._fields = VerticalScroll(*self._rows.values(), classes="picker--fields", can_focus=False)
+        yield self._fields
         self._hint = Static(classes="picker--hint", markup=False)
         self._total = Static(classes="picker--total", markup=False)
         self._time = Static(classes="picker--time", markup=False)
@@ -128,6 +170,28 @@ class Picker(Guarded, Vertical):
         """In a low pane show the totals on one line, so that the fields have more room."""
         self.set_class(event.size.height < _ROOMY, "-low")
         self._show_totals()
+        self.call_after_refresh(self._fill_rows)
+
+    def _fill_rows(self) -> None:
+        """Give the lists the rows that the other fields leave free: descriptions first for the delegates, which have
+        the reasons why most are not available, then for the precisions."""
+        width, height = self._fields.size
+        cells = width - _LABEL_CELLS
+        others = len(self._rows) - 2 + sum(bool(row.problem) for row in self._rows.values())
+        free = height - others
+        precisions, items = self._precisions.lines_needed(cells), len(self._delegates.items)
+        described = items if self._delegates.has_room_for_descriptions(cells) else free + 1
+        all_precisions = len(self._precisions.items)
+        if self._precisions.has_room_for_descriptions(cells) and free >= all_precisions + described:
+            self._precisions.lay_out(all_precisions, described=True)
+            self._delegates.lay_out(items, described=True)
+        elif free >= precisions + described:
+            self._precisions.lay_out(precisions, described=False)
+            self._delegates.lay_out(items, described=True)
+        else:
+            lines = max(_LEAST_PRECISIONS, min(precisions, free - _LEAST_DELEGATES))
+            self._precisions.lay_out(lines, described=False)
+            self._delegates.lay_out(max(_LEAST_DELEGATES, free - min(lines, precisions)), described=False)
 
     def on_mount(self) -> None:
         """Check what this machine supports after the first paint."""
@@ -153,10 +217,10 @@ class Picker(Guarded, Vertical):
         following = Hint("tab", "next field")
         if isinstance(focused, Input):
             of_list = ["list.next"] if isinstance(focused.parent, Combo) else []
-            return Footer([*of_list, Hint("enter", "go to Run"), following, "bench.back"])
+            return Footer([*of_list, Hint("enter", "go to Run"), following, "bench.configurations", "bench.back"])
         if isinstance(focused, Button):
-            return Footer([Hint("enter", "run"), following, "bench.back"])
-        return Footer(["picker.choose", following, "bench.run", "bench.back"])
+            return Footer([Hint("enter", "run"), following, "bench.configurations", "bench.back"])
+        return Footer(["picker.choose", following, "bench.run", "bench.configurations", "bench.back"])
 
     def set_model(self, name: str) -> None:
         """Select a model by its name or path."""
@@ -177,10 +241,32 @@ class Picker(Guarded, Vertical):
         self._rows[first].field.focus()
         self.app.bell()
 
+    def show_values(self, values: FormValues) -> None:
+        """Put values into all fields."""
+        self._choice = values
+        self._touched = set(self._rows)
+        with self.prevent(Input.Changed, Combo.Changed, MultiSelect.Changed, Cycle.Changed):
+            self._model.value, self._weights.value = values.model, values.weights
+            self._preset.value, self._priority.value = values.preset, values.priority
+            for name, field in self._typed.items():
+                field.value = getattr(values, name)
+        self._is_machine_checked = True
+        self._review()
+
+    def show_older(self) -> None:
+        """Put the values that were run before these into the fields; after the fifth, the newest again."""
+        recent = recall_recent()
+        if not recent:
+            self.app.bell()
+            return
+        at = recent.index(self._choice) + 1 if self._choice in recent else 0
+        self.show_values(recent[at % len(recent)])
+
     def refuse(self, field: FieldName, problem: str) -> None:
         """Show why the requested session would fail at the field that the problem belongs to, until it is changed."""
-        self._rows[field].mark(problem)
-        self._rows[field].field.focus()
+        if field in self._rows:
+            self._rows[field].mark(problem)
+            self._rows[field].field.focus()
         self.app.bell()
 
     @property
@@ -210,9 +296,10 @@ class Picker(Guarded, Vertical):
         self.query_one(Button).focus()
 
     @on(Cycle.Changed)
-    def _preset_changed(self, event: Cycle.Changed) -> None:
+    def _cycled(self, event: Cycle.Changed) -> None:
         event.stop()
-        self._take("preset", preset=event.value)
+        name: FieldName = "preset" if event.cycle is self._preset else "priority"
+        self._take(name, **{name: event.value})
         self._show_hint()
 
     @on(MultiSelect.Changed)
@@ -234,7 +321,7 @@ class Picker(Guarded, Vertical):
     @on(Input.Changed)
     def _number_changed(self, event: Input.Changed) -> None:
         event.stop()
-        for name, field in self._numbers.items():
+        for name, field in self._typed.items():
             if field is event.input:
                 self._take(name, **{name: event.value})
 
@@ -273,6 +360,7 @@ class Picker(Guarded, Vertical):
         self._estimate_text = ""
         self._show_totals()
         self._show_hint()
+        self._fill_rows()
         if self._estimate_timer is not None:
             self._estimate_timer.stop()
         if checked.spec is not None:
@@ -281,13 +369,15 @@ class Picker(Guarded, Vertical):
     # Hint
 
     def _show_hint(self) -> None:
-        self._hint.update(Text(plain(self._about())))
+        self._hint.update(Text(plain(self._about(), keep_lines=True)))
 
     def _about(self) -> str:
         if self._pointed is not None:
             return about_item(self._pointed)
         focused = next((name for name, row in self._rows.items() if row.has_the_focus), None)
-        return about_field(focused, self._choice) or about_configuration(self._checked)
+        if about := about_field(focused, self._choice):
+            return about
+        return "\n".join(filter(None, (about_configuration(self._checked), about_others(self._choice))))
 
     # Estimated time
 
@@ -306,7 +396,9 @@ class Picker(Guarded, Vertical):
             similar = await self._database.read(read)
         result = estimate(spec, model, similar, usable_cores())
         if self._checked.spec == spec:
-            self._estimate_text = f"{result.text} {glyphs_of(self).dot} {BASIS[result.basis]}"
+            dot = glyphs_of(self).dot
+            self._estimate_text = f"{result.text} {dot} {BASIS[result.basis]}"
+            self._short_estimate = f"{result.text} {dot} {SHORT_BASIS[result.basis]}"
             self._show_totals()
 
     def _show_totals(self) -> None:
@@ -315,6 +407,6 @@ class Picker(Guarded, Vertical):
             return
         total, low = programs(self._checked), self.has_class("-low")
         if low and self._estimate_text:
-            total = f"{total} {glyphs_of(self).dot} {self._estimate_text}"
+            total = f"{total} {glyphs_of(self).dot} {self._short_estimate}"
         self._total.update(Text(total, no_wrap=True, overflow="ellipsis"))
         self._time.update(Text(self._estimate_text, no_wrap=True, overflow="ellipsis"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from etui.actions import bindings
 from etui.services.session_progress import share_text
+from etui.services.time_estimate import about_seconds
 from etui.store import QueuedSession
 from etui.text import plain, width
 from etui.tui.glyphs import glyphs_of
@@ -55,16 +56,24 @@ class QueuePane(Widget, can_focus=True):
         self._cursor: str | None = None
         """The id of the session under the cursor."""
         self._done = ""
+        self._starts: dict[str, str] = {}
 
-    def show(self, sessions: Sequence[QueuedSession], current: str | None, share: float | None = None) -> None:
-        """Show the unfinished sessions, oldest first; ``current`` is the id of the running one, ``share`` its
-        progress."""
+    def show(
+        self,
+        sessions: Sequence[QueuedSession],
+        current: str | None,
+        share: float | None = None,
+        starts: Mapping[str, float] | None = None,
+    ) -> None:
+        """Show the unfinished sessions, oldest first; ``current`` is the id of the running one, ``share`` its progress,
+        ``starts`` in how many seconds a waiting one is expected to start."""
         done = "" if share is None else f" {share_text(share)}"
-        if (tuple(sessions), current, done) == (self._sessions, self._current, self._done):
+        texts = {name: about_seconds(start_s) for name, start_s in (starts or {}).items()}
+        if (tuple(sessions), current, done, texts) == (self._sessions, self._current, self._done, self._starts):
             return
         grew = len(sessions) != len(self._sessions)
         place = self._place
-        self._sessions, self._current, self._done = tuple(sessions), current, done
+        self._sessions, self._current, self._done, self._starts = tuple(sessions), current, done, texts
         if sessions and all(session.id != self._cursor for session in sessions):
             # The cursor stays at its place when its session has ended.
             self._cursor = sessions[min(place, len(sessions) - 1)].id
@@ -148,6 +157,8 @@ class QueuePane(Widget, can_focus=True):
         style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
         signs = glyphs_of(self)
         done = self._done if live else ""
+        if session.id in self._starts:
+            done = f" in {self._starts[session.id]}"
         mark = ""
         if self.has_focus:
             mark = signs.cursor if session is self.session else " "

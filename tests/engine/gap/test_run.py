@@ -13,9 +13,10 @@ from etui.analysis_kinds.gap import GapJob
 from etui.engine.gap.graph_pair import GraphPair
 from etui.engine.gap.interpreter import GapSums, GraphInterpreter
 from etui.engine.gap.run import run_gap
+from etui.engine.lowering.flat_export import export
 from etui.engine.lowering.keep_fp32 import check_modules
-from etui.engine.lowering.quantize import export, quantize
-from etui.engine.models.bundle import flat_outputs
+from etui.engine.lowering.quantize import quantize
+from etui.engine.models.outputs import flat_outputs
 from etui.errors import PreparationError
 from etui.insight import NumericGap
 from tests.engine import tiny

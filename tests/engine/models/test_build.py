@@ -3,6 +3,7 @@ torch."""
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,13 @@ import torch
 
 from etui.catalog.find import find_model
 from etui.catalog.models import MODELS, ModelEntry, TextRecipe
+from etui.catalog.torchvision_models import torchvision_model
+from etui.catalog.torchvision_names import NAMES
 from etui.engine.models import torchvision_shim
 from etui.engine.models.build import build
 from etui.engine.models.bundle import Bundle
 from etui.engine.models.inputs import photos
+from etui.engine.models.torchvision_shim import prepare_torchvision
 from tests.engine.conftest import Runner, Workshop
 from tests.engine.lowering.test_lower import sqnr_db
 
@@ -155,3 +159,31 @@ def test_measuring_a_torchvision_model_needs_no_compiler() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split("\n")[:2] == ["[]", "True"], done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "outputs"),
+    [
+        ("lraspp_mobilenet_v3_large", [(1, 21, 520, 520)]),
+        ("ssdlite320_mobilenet_v3_large", [(1, 3234, 4), (1, 3234, 91)]),
+    ],
+)
+def test_models_of_torchvision_that_return_dictionaries_have_tensors_as_outputs(
+    name: str, outputs: list[tuple[int, ...]]
+) -> None:
+    entry = torchvision_model(name)
+    assert entry is not None and entry.image is not None
+    module = build(entry).module
+    with torch.inference_mode():
+        result = module(torch.rand(1, 3, entry.image.size, entry.image.size))
+    tensors = [result] if isinstance(result, torch.Tensor) else list(result)
+    assert [tuple(tensor.shape) for tensor in tensors] == outputs
+
+
+@pytest.mark.slow
+def test_the_table_of_torchvision_has_the_installed_models() -> None:
+    prepare_torchvision()
+    models = importlib.import_module("torchvision.models")
+    missing = [name for name in NAMES if name not in models.list_models()]
+    assert not missing, "python -m tests.torchvision_table"

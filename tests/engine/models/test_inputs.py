@@ -13,9 +13,10 @@ from PIL import Image
 from etui.catalog.models import MODELS, TextRecipe
 from etui.engine.measure.accuracy import run_accuracy
 from etui.engine.models.bundle import Bundle
+from etui.engine.models.call_structure import CallStructure, Inputs
 from etui.engine.models.inputs import InputSet, catalog_inputs, example_inputs, photos
 from etui.engine.models.sample_sentences import CALIBRATION, EVALUATION, sentence
-from etui.engine.models.user_inputs import Examples, Inputs, content
+from etui.engine.models.user_inputs import Examples, content
 from etui.errors import PreparationError
 from etui.jobs import AccuracyJob
 from tests.engine.conftest import TINY, Workshop
@@ -119,13 +120,15 @@ def test_evaluation_and_calibration_inputs_of_an_example_differ() -> None:
 def test_integers_are_unchanged_if_the_model_refuses_other_values() -> None:
     columns = torch.tensor([[900, 2, 17, 4]])  # each an index into a separate table
 
-    def accepts(inputs: Inputs) -> bool:
+    def accepts(inputs: Inputs, _structure: CallStructure) -> bool:
         return bool((inputs[1] <= columns).all())
 
     made = example_inputs(Examples.of((FLOATS, columns), "test"), 4, 4, 0, accepts)
     assert all(torch.equal(one[1], columns) for one in whole(made))
     assert len({content(one) for one in whole(made)}) == 8
-    alone = example_inputs(Examples.of(columns, "test"), 4, 4, 0, lambda inputs: bool((inputs[0] <= columns).all()))
+    alone = example_inputs(
+        Examples.of(columns, "test"), 4, 4, 0, lambda inputs, _structure: bool((inputs[0] <= columns).all())
+    )
     assert len(alone.accuracy) == 1 and "cannot be varied" in alone.info.detail
     assert alone.info.split.startswith("none")
 
@@ -174,7 +177,8 @@ def test_function_creates_the_requested_number_of_inputs() -> None:
     [
         (3, "no example inputs"),
         ((), "no example inputs"),
-        ((torch.zeros(1), 3), "no example inputs"),
+        ((torch.zeros(1), {1, 2}), "argument 1"),
+        ((None, 3), "no example inputs"),
         ([(torch.zeros(1),), ()], "no example inputs"),
         ([(torch.zeros(1),), (torch.zeros(2),)], "differ in number, shape or dtype"),
         (lambda count: [torch.zeros(count), torch.zeros(1)], "differ in number, shape or dtype"),

@@ -1,9 +1,10 @@
-"""Summaries count the work of convolutions, matrix products, attention and recurrent layers, wherever they are called."""
+"""Summaries count the work of convolutions, matrix products, attention and recurrent layers."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -179,6 +180,32 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     summary_of(module, torch.randn(2, 3, 9, 9))
     assert not module.training
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+def test_keyword_arguments(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        """import torch
+import etui
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 2)
+    def forward(self, values, *, factor=1, mask=None):
+        return self.layer(values) * factor * mask
+def net():
+    return Net(), etui.Args(torch.randn(3, 4), factor=2, mask=torch.ones(3, 1))
+def file(path):
+    program = torch.export.export(Net(), (torch.randn(3, 4),), {"factor": 2, "mask": torch.ones(3, 1)})
+    torch.export.save(program, path)
+"""
+    )
+    summary = run_summary(SummaryJob(model=f"{tmp_path}/net.py:net"), lambda event: None)
+    assert (summary.macs, summary.backward_bytes, summary.inputs[1].shape) == (24, 4 * (12 + 3), [3, 1])
+    namespace: dict[str, Any] = {}
+    exec((tmp_path / "net.py").read_text(), namespace)
+    namespace["file"](str(tmp_path / "net.pt2"))
+    exported = run_summary(SummaryJob(model=f"{tmp_path}/net.pt2"), lambda event: None)
+    assert (exported.macs, exported.inputs, at(exported, "layer").macs) == (24, summary.inputs, 24)
 
 
 def test_a_users_model_depends_on_its_files(tmp_path: Path) -> None:

@@ -1,0 +1,272 @@
+"""Make a model's inputs from the files of a folder: images, tensors (``.npz``, ``.safetensors``) or JSON lines."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from etui.catalog.models import ImageRecipe
+from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.user_inputs import content
+from etui.errors import PreparationError
+from etui.files.data_files import data_files
+
+MEAN_AND_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+"""The normalization of image values from 0 to 1, by its name in the catalog."""
+
+_IMAGENET = ImageRecipe(size=0)
+_CHANNELS = 3
+_OBJECTS = 'write one JSON object for each line, such as {"text": ".."}'
+
+Load = Callable[[], Mapping[str, torch.Tensor] | torch.Tensor]
+
+
+class Target(NamedTuple):
+    """What the files are made into: ``example`` are tensors that the model takes, with ``structure``; ``module`` has
+    the names of its arguments, if it is known. ``image`` is how the model's images are prepared (None: ImageNet's
+    normalization), ``tokenize`` makes the tensors of a text, ``name`` is the model's in messages."""
+
+    example: Inputs
+    structure: CallStructure
+    name: str
+    module: nn.Module | None = None
+    image: ImageRecipe | None = None
+    tokenize: Callable[[str], Inputs] | None = None
+
+
+class FromFolder(NamedTuple):
+    """Distinct inputs in a seeded order, and a description of where they come from."""
+
+    inputs: list[Inputs]
+    detail: str
+
+
+def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFolder:
+    """Return up to ``count`` distinct inputs from a seeded sample of a folder's files, which may be in subfolders.
+
+    Raises:
+        UsageError: the folder has no usable files, or files of several kinds.
+        PreparationError: a file does not fit the model, or there are too few.
+    """
+    kind, files = data_files(folder)
+    if kind == "images":
+        sources = [(str(file.relative_to(folder)), _image_loader(file, target)) for file in files]
+        fill = _fill_batch
+    else:
+        sources = list(_tensor_sources(folder, files, kind, target))
+        fill = _one_each
+    order = torch.randperm(len(sources), generator=torch.Generator().manual_seed(seed)).tolist()
+    inputs: dict[bytes, Inputs] = {}
+    for example in fill(target, (sources[index] for index in order)):
+        inputs.setdefault(content(example), example)
+        if len(inputs) == count:
+            break
+    if len(inputs) < 2:
+        raise PreparationError(
+            f"{folder} has {len(inputs)} usable {'input' if len(inputs) == 1 else 'inputs'} for {target.name}, and"
+            " calibration and evaluation need at least two",
+            "add files: each input is used for only one of them",
+        )
+    return FromFolder(list(inputs.values()), f"{len(inputs)} inputs from {len(sources)} {kind} in {folder}")
+
+
+# Images
+
+
+def _image_loader(file: Path, target: Target) -> Load:
+    place = _image_place(target)
+    _, channels, height, width = target.example[place].shape
+
+    def load() -> torch.Tensor:
+        return read_image(file, (height, width), channels, target.image or _IMAGENET).to(target.example[place].dtype)
+
+    return load
+
+
+def _image_place(target: Target) -> int:
+    places = [
+        place
+        for place, tensor in enumerate(target.example)
+        if tensor.dim() == 4 and tensor.shape[1] in {1, _CHANNELS} and tensor.is_floating_point()
+    ]
+    if len(places) != 1:
+        has = "several inputs that could be" if places else "no input that is"
+        raise PreparationError(
+            f"{target.name} has {has} an image: a floating-point tensor of shape [N, 3, H, W] or [N, 1, H, W]",
+            "give .npz or .safetensors files with every input",
+        )
+    return places[0]
+
+
+def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRecipe) -> torch.Tensor:
+    """Return an image as a tensor of shape (1, channels, height, width).
+
+    It is resized to cover the size and cropped at its centre. Values are from 0 to 1; those of three channels are
+    normalized as the recipe says.
+
+    Raises:
+        PreparationError: the file is not an image.
+    """
+    import numpy
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(file) as opened:
+            picture = opened.convert("RGB" if channels == _CHANNELS else "L")
+            picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise PreparationError(f"{file} is not an image that can be read", "remove or replace it") from error
+    pixels = torch.from_numpy(numpy.array(picture)).reshape(size[0], size[1], channels).permute(2, 0, 1).float() / 255
+    if channels == _CHANNELS:
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in MEAN_AND_STD[recipe.normalization])
+        pixels = (pixels - mean) / std
+    return pixels.unsqueeze(0).contiguous()
+
+
+def _fill_batch(target: Target, sources: Iterator[tuple[str, Load]]) -> Iterator[Inputs]:
+    """Yield inputs of which each has different images, as many as the batch of the example."""
+    place = _image_place(target)
+    batch: dict[bytes, torch.Tensor] = {}
+    for _, load in sources:
+        image = load()
+        assert isinstance(image, torch.Tensor)
+        batch.setdefault(content((image,)), image)
+        if len(batch) == target.example[place].shape[0]:
+            joined = torch.cat(list(batch.values())).contiguous()
+            batch = {}
+            yield tuple(joined if at == place else tensor for at, tensor in enumerate(target.example))
+
+
+# Tensors by name
+
+
+def _tensor_sources(folder: Path, files: Sequence[Path], kind: str, target: Target) -> Iterator[tuple[str, Load]]:
+    for file in files:
+        name = str(file.relative_to(folder))
+        if kind != "JSON lines":
+            yield name, _tensor_loader(file)
+            continue
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise PreparationError(f"cannot read {file}: {error}", "write it as UTF-8") from error
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield f"{name}, line {number}", _line_loader(line, f"{file}, line {number}", target)
+
+
+def _tensor_loader(file: Path) -> Load:
+    def load() -> Mapping[str, torch.Tensor]:
+        import numpy
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            if file.suffix.lower() == ".safetensors":
+                return dict(load_file(file))
+            with numpy.load(file, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(numpy.ascontiguousarray(arrays[name])) for name in arrays.files}
+        except (OSError, ValueError, TypeError, EOFError, SafetensorError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise PreparationError(f"cannot read {file}: {reason}", "write it with plain numeric arrays") from error
+
+    return load
+
+
+def _line_loader(line: str, where: str, target: Target) -> Load:
+    def load() -> Mapping[str, torch.Tensor]:
+        try:
+            value: Any = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise PreparationError(f"{where} is not JSON", _OBJECTS) from error
+        if not isinstance(value, dict) or not value:
+            raise PreparationError(f"{where} is not an object", _OBJECTS)
+        if isinstance(value.get("text"), str):
+            if target.tokenize is None:
+                raise PreparationError(
+                    f"{where} has text, but {target.name} has no tokenizer here",
+                    "give the tensors by name instead, as lists",
+                )
+            tensors = target.tokenize(value["text"])
+            return {f"{at:05d}": tensor for at, tensor in enumerate(tensors)}
+        try:
+            return {str(name): torch.tensor(numbers) for name, numbers in value.items()}
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise PreparationError(
+                f"{where} has values that are not numbers", "write nested lists of numbers, or a text"
+            ) from error
+
+    return load
+
+
+def _one_each(target: Target, sources: Iterator[tuple[str, Load]]) -> Iterator[Inputs]:
+    names = _names(target)
+    for where, load in sources:
+        given = load()
+        assert isinstance(given, Mapping)
+        yield _fitted(given, names, where, target)
+
+
+def _names(target: Target) -> list[str]:
+    """Return the name of each tensor of the model: its path in the arguments, which begins with the parameter's name
+    if that is known."""
+    names = target.structure.names()
+    if target.module is None:
+        return names
+    try:
+        parameters = list(inspect.signature(target.module.forward).parameters)
+    except (TypeError, ValueError):
+        return names
+    renamed = []
+    for name in names:
+        end = next((at for at, letter in enumerate(name) if letter in ".["), len(name))
+        position = name[:end]
+        known = position.isdigit() and int(position) < len(parameters)
+        renamed.append((parameters[int(position)] if known else position) + name[end:])
+    return renamed
+
+
+def _fitted(given: Mapping[str, torch.Tensor], names: Sequence[str], where: str, target: Target) -> Inputs:
+    """Return the tensors of a file in the model's order: by name, or in the order of their names if none is known."""
+    if set(names) <= set(given):
+        ordered = [given[name] for name in names]
+    elif len(given) == len(names) and not set(names) & set(given):
+        ordered = [given[name] for name in sorted(given)]
+    else:
+        raise PreparationError(
+            f"{where} has {', '.join(sorted(given))}, but {target.name} takes {', '.join(names)}",
+            "name the tensors like the arguments of the model",
+        )
+    return tuple(
+        _converted(tensor, example, name, where, target.name)
+        for tensor, example, name in zip(ordered, target.example, names, strict=True)
+    )
+
+
+def _converted(tensor: torch.Tensor, example: torch.Tensor, name: str, where: str, model: str) -> torch.Tensor:
+    if tensor.shape != example.shape:
+        raise PreparationError(
+            f"{where} has {name} of shape {list(tensor.shape)}, but {model} takes {list(example.shape)}",
+            "write tensors of the shapes of the example inputs, batch included",
+        )
+    same_kind = tensor.is_floating_point() == example.is_floating_point() and not (
+        tensor.is_complex() or example.is_complex()
+    )
+    converted = tensor.to(example.dtype)
+    if not same_kind or not (tensor.is_floating_point() or torch.equal(converted.to(tensor.dtype), tensor)):
+        kinds = [str(one.dtype).removeprefix("torch.") for one in (tensor, example)]
+        raise PreparationError(
+            f"{where} has {name} of dtype {kinds[0]}, but {model} takes {kinds[1]}", "convert it before it is written"
+        )
+    return converted.contiguous()

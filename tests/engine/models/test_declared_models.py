@@ -1,0 +1,201 @@
+"""Models that a factory declares with ``etui.Model``: inputs, labels, metric, tolerance; and models with state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import etui
+from etui.engine.measure.accuracy import run_accuracy
+from etui.engine.models.bundle import Bundle
+from etui.engine.models.declared import tolerances_of
+from etui.engine.models.inputs import example_inputs
+from etui.engine.models.module_state import unchanged, weights_dtype
+from etui.engine.models.task_metric import metric_of, value_of_metric
+from etui.engine.models.user_inputs import Examples, content
+from etui.errors import PreparationError
+from etui.jobs import AccuracyJob
+from etui.results import Accuracy
+from tests.engine.conftest import Workshop
+from tests.models_zoo import zoo
+
+ZOO = Path(zoo.__file__)
+POINTS = [torch.randn(1, 8, generator=torch.Generator().manual_seed(number)) for number in range(6)]
+
+
+def judged(workshop: Workshop, name: str, precision: str = "fp32") -> Accuracy:
+    model = f"{ZOO}:{name}"
+    bundle = workshop.bundle(model)
+    lowered = workshop.lower(model, bundle, precision)
+    job = AccuracyJob(
+        bundle=bundle.path, model=model, program_dir=str(Path(lowered.path).parent), precision=precision,
+        delegate="xnnpack", arithmetic=lowered.arithmetic, threads=1, limit_s=60.0, run_id="run",
+    )  # fmt: skip
+    return run_accuracy(job, print)
+
+
+@pytest.mark.parametrize("inputs", [POINTS, zoo.Separable(), iter([(point, 0) for point in POINTS])])
+def test_examples_of_a_list_or_dataset_are_used_as_they_are(inputs: Any) -> None:
+    labels = None if isinstance(inputs, list) else True
+    given = None if isinstance(inputs, zoo.Separable) else POINTS
+    made = example_inputs(Examples.of_model(inputs, labels, "test"), 3, 3, 0)
+    assert (len(made.accuracy), len(made.calibration), made.info.kind) == (3, 3, "examples")
+    contents = [content(one) for one in [*made.accuracy, *made.calibration]]
+    assert len(set(contents)) == 6
+    if given is not None:
+        assert contents == [content((one,)) for one in given]
+    assert (made.labels is None) == (labels is None)
+    assert made.info.accuracy_sha256 != made.info.calibration_sha256
+
+
+def test_sample_of_a_dataset_depends_on_the_seed_and_keeps_its_labels() -> None:
+    dataset = zoo.Separable()
+    examples = Examples.of_model(dataset, True, "test")
+    made, again, other = (example_inputs(examples, 8, 4, seed) for seed in (0, 0, 1))
+    assert made.info.sha256 == again.info.sha256 != other.info.sha256
+    assert made.labels is not None
+    assert made.labels == [int(float(one[0].mean()) > 0) for one in made.accuracy] and set(made.labels) == {0, 1}
+
+
+@pytest.mark.parametrize("second", ["seed", "generator"])
+def test_input_function_gets_a_seed_or_a_generator(second: str) -> None:
+    got: list[object] = []
+
+    def with_seed(count: int, seed: int) -> Iterator[torch.Tensor]:
+        got.append(seed)
+        return (torch.full((1, 2), float(number)) for number in range(count))
+
+    def with_generator(count: int, generator: torch.Generator) -> list[torch.Tensor]:
+        got.append(generator)
+        return [torch.randn(1, 2, generator=generator) for _ in range(count)]
+
+    function = with_seed if second == "seed" else with_generator
+    made = example_inputs(Examples.of_model(function, None, "test"), 2, 2, 7)
+    assert len(made.accuracy) == 2
+    assert got == [7] if second == "seed" else isinstance(got[0], torch.Generator)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "labels", "message"),
+    [
+        (POINTS[0], [1], "only one example"),
+        (POINTS, [1, 2], "one for each of its 6 examples"),
+        (POINTS, True, "not pairs"),
+        (zoo.Separable(), [1], "do not belong to a list"),
+        ([], None, "no example inputs"),
+        (3, None, "no example inputs"),
+        ([(POINTS[0], None), (POINTS[1], 2)], None, "structure or in a constant"),
+    ],
+)
+def test_inputs_and_labels_that_do_not_fit_are_refused(inputs: Any, labels: Any, message: str) -> None:
+    with pytest.raises(PreparationError, match=message):
+        Examples.of_model(inputs, labels, "test").take(4, 0)
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "message"),
+    [
+        (3, "is a int"),
+        ({"sqnr": 3}, "unknown limit 'sqnr'"),
+        ({"int9": {"sqnr_db_min": 3}}, "unknown precision 'int9'"),
+        ({"int8": {"sqnr_db_min": "3"}}, "has '3' as sqnr_db_min"),
+        ({"int8": {}}, "has no limit"),
+    ],
+)
+def test_wrong_tolerances_are_refused(tolerance: object, message: str) -> None:
+    with pytest.raises(PreparationError, match=message):
+        tolerances_of(etui.Model(nn.Identity(), POINTS[0], tolerance=tolerance), "test")
+
+
+def test_named_metrics() -> None:
+    scores = torch.tensor([[0.0, 3.0, 1.0], [5.0, 4.0, 0.0]])
+    top1 = metric_of("top1", True, "test")
+    assert top1 is not None
+    assert value_of_metric(top1, [scores, {"scores": scores}], [[1, 1], torch.tensor([0, 0])], "test") == 0.5
+    miou = metric_of("miou", True, "test")
+    assert miou is not None
+    picture = torch.zeros(1, 2, 2, 2)
+    picture[:, 1, 0] = 1.0  # the upper row is class 1
+    assert value_of_metric(miou, [picture], [torch.tensor([[[1, 255], [0, 1]]])], "test") == pytest.approx(
+        (1 / 2 + 1 / 2) / 2
+    )
+    with pytest.raises(PreparationError, match="unknown metric"):
+        metric_of("f1", True, "test")
+    with pytest.raises(PreparationError, match="a metric but no labels"):
+        metric_of("top1", None, "test")
+    with pytest.raises(PreparationError, match="returned 'nan'"):
+        value_of_metric(("mine", lambda _outputs, _labels: float("nan")), [], [], "test")
+
+
+def test_state_is_restored_after_calls() -> None:
+    module, example = zoo.state()
+    with unchanged(module):
+        changed = module(example)
+    assert torch.equal(module.get_buffer("mean"), torch.ones(4))
+    assert torch.equal(module(example), changed)
+
+
+def test_dtype_of_the_weights_is_recorded() -> None:
+    assert weights_dtype(zoo.bfloat16()[0]) == "bf16"
+    assert weights_dtype(zoo.unet()[0]) == weights_dtype(nn.ReLU()) == ""
+
+
+def test_arguments_of_a_bundle_call_the_module(workshop: Workshop) -> None:
+    result = workshop.bundle(f"{ZOO}:keywords")
+    bundle = Bundle.open(Path(result.path), f"{ZOO}:keywords")
+    module = bundle.eager()
+    for arguments, reference in zip(bundle.arguments(), bundle.reference(), strict=True):
+        assert torch.equal(module(*arguments.args, **arguments.kwargs), reference[0])
+    assert arguments.kwargs["scale"] == 0.25 and arguments.kwargs["doubled"] is True
+    assert result.inputs.names == ["0", "second"]
+
+
+def test_changed_tolerance_or_constant_gives_another_bundle(workshop: Workshop, tmp_path: Path) -> None:
+    made = "etui.Model(torch.nn.Linear(2, 2), torch.ones(1, 2), tolerance={})"
+    source = f"import etui, torch\ndef make():\n    return {made}\n"
+    keys = set()
+    for limits in ("{'sqnr_db_min': 3}", "{'sqnr_db_min': 4}"):
+        (tmp_path / "mine.py").write_text(source.replace("{}", limits))
+        keys.add(workshop.bundle(f"{tmp_path / 'mine.py'}:make").key)
+    assert len(keys) == 2
+
+
+@pytest.mark.slow
+def test_metric_and_tolerance_of_a_labelled_model_are_used(workshop: Workshop) -> None:
+    accuracy = judged(workshop, "labelled", "int8")
+    assert accuracy.verdict == "PASS"
+    assert accuracy.tolerance is not None and accuracy.tolerance.sqnr_db_min == 10.0
+    assert "labelled" in accuracy.tolerance.source
+    assert accuracy.task is not None
+    assert (accuracy.task.name, accuracy.task.eager, accuracy.task.program, accuracy.task.count) == (
+        "top1",
+        1.0,
+        1.0,
+        3,
+    )
+
+
+@pytest.mark.slow
+def test_metric_function_gets_the_structure_that_the_module_returns(workshop: Workshop) -> None:
+    accuracy = judged(workshop, "judged")
+    assert accuracy.task is not None and accuracy.task.name == "spread"
+    assert accuracy.task.program == pytest.approx(accuracy.task.eager, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int8-static"])
+def test_program_begins_with_the_state_of_the_module(workshop: Workshop, precision: str) -> None:
+    assert judged(workshop, "state", precision).verdict == "PASS"
+
+
+@pytest.mark.slow
+def test_program_of_a_bf16_model_is_judged_as_bf16(workshop: Workshop) -> None:
+    accuracy = judged(workshop, "bfloat16")
+    assert accuracy.verdict == "PASS" and accuracy.end_to_end.against.startswith("BF16")
+    with pytest.raises(PreparationError, match="bf16 weights"):
+        judged(workshop, "bfloat16", "int8")

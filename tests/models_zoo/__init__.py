@@ -1,0 +1,1 @@
+"""Varied models of users, as factories, and what etui does with each."""
