@@ -32,7 +32,7 @@ class Allocation:
         self.made = self.used = made
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # as are most parts of torch
     """Counts while it is entered. ``place`` returns the path of the module that is running.
 
     Parameters and buffers, ``resident``, are not allocations. Composite operators are decomposed, so that what they
@@ -42,7 +42,7 @@ class Recorder(TorchDispatchMode):
     supports_higher_order_operators = True
 
     def __init__(self, place: Callable[[], str], resident: Iterable[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.work: dict[str, Work] = {}
         self.allocations: list[Allocation] = []
         self._place = place
@@ -137,7 +137,7 @@ class Recorder(TorchDispatchMode):
         return allocation.size_bytes
 
     def _storage(self, tensor: torch.Tensor) -> int:
-        reference = StorageWeakRef(tensor.untyped_storage())
+        reference = StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
         self._references.setdefault(reference.cdata, reference)
         return int(reference.cdata)
 

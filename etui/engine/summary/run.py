@@ -151,7 +151,7 @@ def summarize(
 def _built(model: Model, job: SummaryJob) -> tuple[nn.Module, Inputs, CallStructure]:
     if isinstance(model, ModelEntry):
         # Counting needs no values, except the inputs' own.
-        raw = build_raw(model, initialize=False)
+        raw: Any = build_raw(model, initialize=False)
         if model.builder is not None:
             raw.tie_weights()  # part of the initialization that was omitted
         module = finish(model, raw, keep=False, freeze=False)

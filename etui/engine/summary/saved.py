@@ -31,7 +31,7 @@ def saved_bytes(module: nn.Module, inputs: Inputs, structure: CallStructure) -> 
     # The same replacement for a parameter under all its names.
     tensors: dict[str, torch.Tensor] = dict(module.named_parameters(remove_duplicate=False))
     tensors |= module.named_buffers(remove_duplicate=False)
-    fakes = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
+    fakes: dict[str, torch.Tensor] = {name: mode.from_tensor(tensor) for name, tensor in tensors.items()}
     resident = {_storage(tensor) for tensor in (*tensors.values(), *fakes.values())}
     saved: dict[int, int] = {}
 
@@ -62,4 +62,4 @@ def saved_bytes(module: nn.Module, inputs: Inputs, structure: CallStructure) -> 
 
 
 def _storage(tensor: torch.Tensor) -> int:
-    return int(StorageWeakRef(tensor.untyped_storage()).cdata)
+    return int(StorageWeakRef(tensor.untyped_storage()).cdata)  # type: ignore[no-untyped-call]

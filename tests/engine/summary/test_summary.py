@@ -99,7 +99,8 @@ def test_vector_products_are_counted() -> None:
 def test_an_operator_whose_work_is_unknown_is_named_with_its_module() -> None:
     class Spectral(nn.Module):
         def forward(self, values: torch.Tensor) -> torch.Tensor:
-            return torch.fft.rfft(values).abs()
+            result: torch.Tensor = torch.fft.rfft(values).abs()
+            return result
 
     model = nn.Sequential(nn.Linear(8, 8), Spectral())
     summary = summary_of(model, torch.randn(2, 8))
@@ -115,7 +116,8 @@ def test_a_custom_operator_is_unknown() -> None:
 
     class Custom(nn.Module):
         def forward(self, values: torch.Tensor) -> torch.Tensor:
-            return twice(values)
+            result: torch.Tensor = twice(values)
+            return result
 
     # It does not define its result's shape, so that the model has to be run.
     summary = summary_of(Custom(), torch.randn(2, 8))
