@@ -148,13 +148,15 @@ TensorKind = Literal["input", "output"]
 
 class TensorSignature(msgspec.Struct, kw_only=True, frozen=True):
     """An input or output of a method of a program: its shape, its dtype, and its size in bytes (the upper bound if the
-    shape is dynamic). A value that is not a tensor has its kind as ``dtype`` and no shape."""
+    shape is dynamic, as are the sizes in ``shape`` then). A value that is not a tensor has its kind as ``dtype`` and no
+    shape."""
 
     kind: TensorKind
     index: int
     dtype: str
     shape: list[int] | None = None
     size_bytes: int | None = None
+    dynamic: bool = False
 
 
 class BackendNeed(msgspec.Struct, kw_only=True, frozen=True):
@@ -191,3 +193,43 @@ class ProgramInfo(msgspec.Struct, kw_only=True, frozen=True):
     loads: bool | None = None
     problem: str = ""
     notes: list[str] = []
+
+
+class ExportedTensor(msgspec.Struct, kw_only=True, frozen=True):
+    """An input or output of an exported program. A dynamic size is an expression over the names of dimensions, such as
+    ``2*s31``. A value that is not a tensor has its kind as ``dtype`` and no shape."""
+
+    name: str
+    dtype: str
+    shape: list[int | str] | None = None
+
+
+class DynamicDimension(msgspec.Struct, kw_only=True, frozen=True):
+    """A dynamic dimension of an exported program: its bounds (None: not bounded), its size in the example that was
+    exported, and the inputs that have it, as ``tokens[1]``."""
+
+    name: str
+    minimum: int | None = None
+    maximum: int | None = None
+    example: int | None = None
+    inputs: list[str] = []
+
+
+class ExportedInfo(msgspec.Struct, kw_only=True, frozen=True):
+    """What can be read from an exported program (``.pt2``) without loading it. ``unsafe`` are the parts that would run
+    code when it is loaded; empty if there are none."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+    torch_version: str
+    inputs: list[ExportedTensor]
+    outputs: list[ExportedTensor]
+    dimensions: list[DynamicDimension]
+    operators: dict[str, int]
+    parameters: int
+    parameter_bytes: int
+    buffers: int
+    buffer_bytes: int
+    sections: list[Section]
+    unsafe: str = ""

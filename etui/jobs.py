@@ -26,6 +26,7 @@ from etui.results import (
     Tolerance,
     WeightsInfo,
 )
+from etui.spec import OWN_SHAPE, Shape
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -34,7 +35,8 @@ R_co = TypeVar("R_co", covariant=True)
 class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     """The path and content of a bundle. ``has_eager`` is False for a ``.pte``, which has no eager model. ``seed`` is
     the seed the model was built with, ``file_stamp`` changes if the user's file is written again. ``allow_pickle``: the
-    user allowed the ``.pt2`` file to run code that it contains.
+    user allowed the ``.pt2`` file to run code that it contains. ``shape`` is the requested shape of the inputs, without
+    the parts that are the model's own.
 
     ``structure`` is that of the model's arguments as JSON, empty for positional tensors. ``dataclass_outputs``: the
     module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
@@ -58,12 +60,15 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     metric: str = ""
     metric_eager: float | None = None
     labels: str = ""
+    shape: Shape = OWN_SHAPE
+    method: str | None = None
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     """A prepared program and facts from its preparation. ``arithmetic`` names the arithmetic that a delegate actually
     uses if it differs from the precision (OpenVINO's bf16). ``model``, ``precision``, ``delegate`` and ``keep_fp32``
-    are the configuration that it was prepared for; empty in programs of earlier versions."""
+    are the configuration that it was prepared for; empty in programs of earlier versions. ``method`` is the requested
+    method of a finished program."""
 
     path: str
     artifact: Artifact
@@ -78,7 +83,20 @@ class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
     precision: str = ""
     delegate: str = ""
     keep_fp32: tuple[str, ...] = ()
+    method: str | None = None
 
+
+class DynamicDim(msgspec.Struct, frozen=True, kw_only=True):
+    """A dimension of an input that a program takes in a range of sizes. Dimensions of the same ``name`` always have the
+    same size."""
+
+    name: str
+    least: int
+    most: int
+
+
+DynamicDims = list[list[DynamicDim | None]]
+"""For each input tensor and dimension: its range, or None if it is fixed."""
 
 ForkServerKind = Literal["measure", "prepare"]
 
@@ -107,7 +125,8 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     for a user's factory that includes calling it, because the key covers the model it builds. ``key`` names an earlier
     bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
     factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
-    ``data`` is the folder that the inputs are made from.
+    ``method`` is the requested method of a ``.pte``, ``data`` the folder that the inputs are made from, ``shape`` their
+    requested shape.
     """
 
     worker: ClassVar[str] = "etui.engine.models.bundle:run_bundle"
@@ -122,13 +141,16 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     key: str | None = None
     allow_pickle: bool = False
     data: str | None = None
+    shape: Shape = OWN_SHAPE
+    method: str | None = None
 
 
 class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     """Export, quantize and lower one variant of a bundle into ``program_dir``: ``program.pte``, ``lowered.json`` (a
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph before lowering (absent if that is the
     eager reference itself), ``sources.json``, ``noop.pte`` for measuring the fixed cost of a call, and with
-    ``etrecord`` an ETRecord for other tools. The folder is created atomically."""
+    ``etrecord`` an ETRecord for other tools. ``dynamic`` are the ranges of a program for several shapes, None for the
+    shapes of the bundle alone. The folder is created atomically."""
 
     worker: ClassVar[str] = "etui.engine.lowering.lower:run_in_worker"
     doing: ClassVar[str] = "lowering"
@@ -145,6 +167,7 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     threads: int = 1
     keep_fp32: tuple[str, ...] = ()
     etrecord: bool = False
+    dynamic: DynamicDims | None = None
 
 
 class MeasureJob(JobFor[Block], tag="measure", frozen=True, kw_only=True):
@@ -179,7 +202,7 @@ class MeasureJob(JobFor[Block], tag="measure", frozen=True, kw_only=True):
 
 class AccuracyJob(JobFor[Accuracy], tag="accuracy", frozen=True, kw_only=True):
     """Run a program on the accuracy inputs of its bundle, for about ``limit_s`` seconds, and compare with both
-    references."""
+    references; only with eager if the program was prepared with other inputs (not ``same_inputs``)."""
 
     worker: ClassVar[str] = "etui.engine.measure.accuracy:run_accuracy"
 
@@ -193,6 +216,7 @@ class AccuracyJob(JobFor[Accuracy], tag="accuracy", frozen=True, kw_only=True):
     limit_s: float
     run_id: str
     cpus: list[int] | None = None
+    same_inputs: bool = True
 
 
 class MemoryJob(JobFor[Memory], tag="memory", frozen=True, kw_only=True):
@@ -234,6 +258,7 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
     data: str | None = None
+    method: str | None = None
 
 
 class SummaryJob(JobFor[ModelSummary], tag="summary", frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ class Model:
     - one example: a tensor (the only positional argument), a tuple (the positional arguments), a dict with string keys
       (the keyword arguments), or ``Args`` (both). An argument is a tensor, None, a boolean, a number, a string, or a
       list, tuple or dict of those. Only tensors vary; everything else is a constant of the exported program. A single
-      example is varied with noise (see ``docs/your-own-model.md``).
+      example is varied with noise (see ``docs/own-models.md``).
     - several examples: a list of them, all with the same structure, shapes and dtypes.
     - a dataset: an object with ``__getitem__`` and ``__len__``, of which a seeded sample is used, or any iterable, of
       which the first examples are used. A ``torch.utils.data.DataLoader`` with the wanted batch size is one, too.
@@ -43,7 +43,7 @@ class Model:
     ``tolerance`` replaces the limits that decide PASS and FAIL: a dict with any of ``sqnr_db_min``, ``cosine_min``,
     ``top1_min`` and ``mae_max``, or a dict that has one such dict for each precision.
 
-    ``dynamic_shapes`` is that of ``torch.export.export``: the dimensions of the inputs that vary.
+    ``dynamic_shapes`` is reserved for that of ``torch.export.export``; anything but None is refused for now.
     """
 
     def __init__(

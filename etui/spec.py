@@ -200,6 +200,11 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     data: str | None = None
 
 
+def method_of(spec: SessionSpec) -> str | None:
+    """Return the requested method of a session's finished program; all its variants have the same."""
+    return next((variant.method for variant in spec.variants), None)
+
+
 class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options that every analysis of a finished run has. The options of a kind are a subclass; its tag is the name
     of the kind (``etui.analysis_kinds``).

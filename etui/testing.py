@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn, TypedDict, Unpack
+from typing import Any, NoReturn, TypedDict, Unpack
 
 import pytest
 
@@ -178,7 +178,7 @@ class EtuiRun:
             _end_runner(path)
 
     def _measure(self, model: Model, variants: Sequence[Variant], options: Measuring) -> list[RunDocument]:
-        queued = submit(self._store, specification(model, variants, Options(**options)), describe(model))
+        queued = submit(self._store, specification(model, variants, _session_options(options)), describe(model))
         ids = [run_id for run_id, _ in queued.runs]
         # Written where pytest captures it, so that a failed test shows its run's log.
         talk = ProgressPrinter(sys.stderr, {run_id: variant.label for run_id, variant in queued.runs}, verbose=True)
@@ -228,6 +228,12 @@ def judged(run: RunDocument, tolerance: Tolerance | None) -> Accuracy | None:
     )
 
 
+def _session_options(options: Measuring) -> Options:
+    threads = options.get("threads")
+    values: dict[str, Any] = {**options, "threads": () if threads is None else (threads,)}
+    return Options(**values)
+
+
 def verified(config: pytest.Config) -> tuple[str, list[Variant], Tolerance | None]:
     """The model's reference, the variants and the tolerance from the options of ``etui.verify``.
 
@@ -246,7 +252,8 @@ def verified(config: pytest.Config) -> tuple[str, list[Variant], Tolerance | Non
         variants, refused = combine(model, *names)
         for variant, reason in refused.items():
             _refuse(f"{model.name} cannot be run as {variant.label}: {reason}")
-        options = Options(weights=config.getoption("etui_weights"), threads=config.getoption("etui_threads"))
+        threads = config.getoption("etui_threads")
+        options = Options(weights=config.getoption("etui_weights"), threads=() if threads is None else (threads,))
         specification(model, variants, options)
     except FieldError as error:
         _refuse(f"--{error.field}: {error}")

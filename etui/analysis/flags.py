@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from etui import text
 from etui.analysis import canary, disturbance, sample_series
 from etui.results import Block, Environment, Flag, LatencyStats, QuietCheck
-from etui.spec import EAGER
+from etui.spec import EAGER, is_eager
 
 SPREAD = 0.05
 WIDE_SPREAD = 0.10
@@ -232,7 +232,7 @@ def _thread_flags(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> lis
         if above:
             details.append(f"{name} used up to {max(above)} threads, not {side[0].threads}")
         # Only OpenVINO chooses its own number of threads; with other delegates an idle thread is due to the program.
-        elif 2 * len(below) > len(counts) and side[0].variant.split("@")[0].endswith("/openvino"):
+        elif 2 * len(below) > len(counts) and side[0].variant.split("@")[0].split(" ")[0].endswith("/openvino"):
             details.append(f"OpenVINO used {text.counted(max(below), 'thread')}, not {side[0].threads}")
     return [Flag(name="threads", detail="; ".join(details))] if details else []
 
@@ -242,7 +242,7 @@ def _canary_flags(blocks: Sequence[Block], around: Sequence[Block], superseded: 
     and blocks measured again for that reason."""
     typical = canary.typical([block.canary_ms for block in around if block.canary_ms is not None])
     deviating = [block for block in blocks if canary.deviated(block, typical)]
-    repeated = sum(block.variant != EAGER for block in superseded)
+    repeated = sum(not is_eager(block.variant) for block in superseded)
     details = []
     if repeated:
         details.append(f"{repeated} of {len(blocks)} blocks were measured again; both results are kept")

@@ -71,6 +71,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     ``source`` is ``kind:id`` and is the model's identity. ``parameters`` is an approximate count. ``repeat`` is the
     minimum number of timed inferences in a session, ``warmup`` the minimum number of warm-up inferences in a block.
+    ``fixed_size``: it takes images of its own size only; ``longest`` is the longest text it takes, in tokens.
     ``tolerances`` maps a precision (or an arithmetic a delegate uses instead, such as bf16) to its accuracy limits.
     ``prefix`` is what precedes the name in a reference, for models that are not listed in the catalog; ``task`` selects
     the output of a model of torchvision.
@@ -91,6 +92,8 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     prefix: str = ""
     task: Task = "classification"
+    fixed_size: bool = False
+    longest: int | None = None
 
     @property
     def source_kind(self) -> str:
@@ -169,6 +172,7 @@ def _torchvision(
     repeat: int = 100,
     family: Family = "cnn",
     tolerances: dict[str, Tolerance] = TOLERANCES,
+    fixed_size: bool = False,
 ) -> ModelEntry:
     return ModelEntry(
         name=name,
@@ -180,6 +184,7 @@ def _torchvision(
         image=ImageRecipe(size=224),
         repeat=repeat,
         tolerances=with_top1(tolerances),
+        fixed_size=fixed_size,
     )
 
 
@@ -198,6 +203,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         30,
         "vision-transformer",
         TRANSFORMER_TOLERANCES,
+        fixed_size=True,
     ),
     ModelEntry(
         name="distilbert",
@@ -211,6 +217,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             code="distilbert", architecture="DistilBertModel", config="DistilBertConfig", wrapper="hidden state"
         ),
         repeat=30,
+        longest=512,
         tolerances=TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
@@ -229,6 +236,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="logits",
         ),
         repeat=30,
+        longest=1024,
         tolerances=with_top1(TRANSFORMER_TOLERANCES),
     ),
     ModelEntry(
@@ -251,6 +259,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             },
             wrapper="mean pooling",
         ),
+        longest=512,
         tolerances=TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
@@ -268,6 +277,7 @@ _ENTRIES: tuple[ModelEntry, ...] = (
             wrapper="text embedding",
         ),
         repeat=30,
+        longest=77,
         tolerances=TRANSFORMER_TOLERANCES,
     ),
     ModelEntry(
@@ -281,6 +291,8 @@ _ENTRIES: tuple[ModelEntry, ...] = (
         text=msgspec.structs.replace(_CLIP_TEXT, count=4),
         builder=Builder(code="clip", architecture="CLIPModel", config="CLIPConfig", wrapper="image and text"),
         repeat=20,
+        fixed_size=True,
+        longest=77,
         warmup=3,
         tolerances=TRANSFORMER_TOLERANCES,
     ),

@@ -22,7 +22,11 @@ _BASIS: dict[Basis, str] = {
     "both": "partly by model size",
     "unknown": "",
 }
-_COLUMNS = [Column("model"), Column("precision"), Column("delegate"), Column("program"), Column("time of the session")]
+_COLUMNS = [
+    Column("model"), Column("precision"), Column("delegate"), Column("shape"), Column("program"),
+    Column("time of the session"),
+]  # fmt: skip
+_SHAPE = 3
 
 
 def print_plan(settings: Settings, planned: Planned, *, as_json: bool) -> None:
@@ -47,15 +51,22 @@ def print_plan(settings: Settings, planned: Planned, *, as_json: bool) -> None:
 
 
 def _text(foreseen: Foreseen) -> str:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for session in foreseen.sessions:
         for number, program in enumerate(session.programs):
             state = {True: "cached", False: "to prepare", None: "as it is"}[program.cached]
             time = "" if number else _time(session.estimate_s, session.basis)
-            rows.append((session.model, program.precision, program.delegate, state, time))
+            name = (program.variant or "").removeprefix(f"{program.precision}/{program.delegate}").strip()
+            rows.append((session.model, program.precision, program.delegate, name, state, time))
     total = f"{counted(foreseen.programs, 'program')} in {counted(len(foreseen.sessions), 'session')}"
     time = "unknown" if foreseen.estimate_s is None else f"about {about_seconds(foreseen.estimate_s)}"
-    return f"{table(_COLUMNS, rows)}\n\n{total}, {foreseen.cached} cached; time: {time}; nothing was queued"
+    columns = _COLUMNS
+    if not any(row[_SHAPE] for row in rows):
+        columns, rows = (
+            [*columns[:_SHAPE], *columns[_SHAPE + 1 :]],
+            [(*row[:_SHAPE], *row[_SHAPE + 1 :]) for row in rows],
+        )
+    return f"{table(columns, rows)}\n\n{total}, {foreseen.cached} cached; time: {time}; nothing was queued"
 
 
 def _time(seconds: float | None, basis: Basis) -> str:

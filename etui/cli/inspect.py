@@ -31,6 +31,7 @@ _FILES = (".pte", ".ptd", ".bpte", ".pt2")
         "etui inspect model.pte",
         "etui inspect model.pte --json | jq '.methods[].backends'",
         "etui inspect weightless.pte --data weights.ptd",
+        "etui inspect model.pt2",
         "etui inspect 3f2a",
     )
 )
@@ -51,10 +52,14 @@ def inspect(settings: Settings, target: str, data: Path | None, whole: bool, tim
     """Show the contents of a program and whether it loads on this machine: methods, inputs and outputs, backends,
     operators and the sizes of its sections. The program is not executed.
 
-    For a RUN, also show what each stage of lowering changed, and which nodes are not delegated and why. The exit status
-    is 2 if FILE is not a program, and 3 if it does not load here.
+    For an exported program (.pt2), show its inputs and outputs with dynamic dimensions and their bounds, its operators,
+    parameters and sizes; it is not loaded. For a RUN, also show what each stage of lowering changed, and which nodes
+    are not delegated and why. The exit status is 2 if FILE is not a program, and 3 if it does not load here.
     """
     file = expanded(target)
+    if file.suffix.lower() == ".pt2" and _is_a_file(target, file):
+        _print_exported(file, whole=whole, as_json=as_json)
+        return EXIT_DONE
     if _is_a_file(target, file):
         info = _inspected(file, data, timeout)
         _print_program(info, whole=whole, as_json=as_json)
@@ -105,6 +110,18 @@ def _print_program(info: ProgramInfo, *, whole: bool, as_json: bool) -> None:
         from etui.cli.inspection_output import program_text
 
         click.echo(program_text(info, whole=whole))
+
+
+def _print_exported(file: Path, *, whole: bool, as_json: bool) -> None:
+    from etui.programs.exported import read_exported
+
+    info = read_exported(file)
+    if as_json:
+        _print_json(info)
+    else:
+        from etui.cli.inspection_output import exported_text
+
+        click.echo(exported_text(info, whole=whole))
 
 
 def _print_run(document: RunDocument, info: ProgramInfo | None, *, whole: bool, as_json: bool) -> None:

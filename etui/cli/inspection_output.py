@@ -10,7 +10,16 @@ from etui.analysis.delegation import advice
 from etui.analysis.lowering import StageChange, changes
 from etui.cli.section_text import run_title, section_lines
 from etui.cli.table import Column, table
-from etui.insight import MethodInfo, ProgramInfo, Section, TensorSignature, UndelegatedNode
+from etui.insight import (
+    DynamicDimension,
+    ExportedInfo,
+    ExportedTensor,
+    MethodInfo,
+    ProgramInfo,
+    Section,
+    TensorSignature,
+    UndelegatedNode,
+)
 from etui.results import RunDocument
 from etui.wording import run_sections
 from etui.wording import verdict as verdict_wording
@@ -120,7 +129,42 @@ def _method(method: MethodInfo) -> Iterator[str]:
 def _signature(signature: TensorSignature) -> str:
     if signature.shape is None:
         return signature.dtype
-    return f"{signature.dtype} {signature.shape}  {text.size(signature.size_bytes)}"
+    bound = " at most (dynamic)" if signature.dynamic else ""
+    return f"{signature.dtype} {signature.shape}{bound}  {text.size(signature.size_bytes)}"
+
+
+def exported_text(info: ExportedInfo, *, whole: bool) -> str:
+    """Return all facts about an exported program."""
+    made = f", exported by torch {info.torch_version}" if info.torch_version else ""
+    head = [f"{info.name}  {text.size(info.size_bytes)}  sha256 {info.sha256[:16]}{made}"]
+    for label, tensors in (("input", info.inputs), ("output", info.outputs)):
+        head += [
+            line for number, tensor in enumerate(tensors) for line in _labelled(f"{label} {number}", _exported(tensor))
+        ]
+    for dimension in info.dimensions:
+        head += _labelled("dynamic", _bounds(dimension))
+    head += _labelled("parameters", f"{info.parameters:,}, {text.size(info.parameter_bytes)}")
+    if info.buffers:
+        head += _labelled("buffers", f"{info.buffers:,} buffers and constants, {text.size(info.buffer_bytes)}")
+    listed = ", ".join(f"{name} x{count}" for name, count in info.operators.items())
+    head += _labelled("operators", listed or "none")
+    if info.unsafe:
+        head += _labelled("note", f"loading it would run code: {info.unsafe}; etui run needs --allow-pickle")
+    return _joined([head, list(tree(info.sections, info.size_bytes, whole=whole))])
+
+
+def _exported(tensor: ExportedTensor) -> str:
+    shape = "" if tensor.shape is None else f" [{', '.join(map(str, tensor.shape))}]"
+    return f"{tensor.name}: {tensor.dtype}{shape}" if tensor.name else f"{tensor.dtype}{shape}"
+
+
+def _bounds(dimension: DynamicDimension) -> str:
+    low = "0" if dimension.minimum is None else f"{dimension.minimum:,}"
+    high = "no upper bound" if dimension.maximum is None else f"{dimension.maximum:,}"
+    bounds = f"{low} or more, {high}" if dimension.maximum is None else f"{low} to {high}"
+    example = f", {dimension.example:,} in the example" if dimension.example is not None else ""
+    of = f" ({', '.join(dimension.inputs)})" if dimension.inputs else ""
+    return f"{dimension.name} is {bounds}{example}{of}"
 
 
 def _stages(document: RunDocument) -> Iterator[str]:

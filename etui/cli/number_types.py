@@ -21,6 +21,22 @@ class Number(click.FloatRange):
         return number
 
 
+class Counts(click.ParamType[tuple[int, ...]]):
+    """One or several whole numbers from 1, separated by commas; each is used once."""
+
+    name = "N,.."
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Split at commas. Fails for anything but whole numbers from 1."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",") if part.strip()]
+        if not parts:
+            self.fail("give at least one number", param, ctx)
+        number: Any = Count(min=1)
+        return tuple(dict.fromkeys(number.convert(part, param, ctx) for part in parts))
+
+
 class Count(click.IntRange):
     """A whole number from ``min`` to ``max``."""
 

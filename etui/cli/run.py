@@ -23,7 +23,7 @@ from etui.cli.complete import (
 )
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
-from etui.cli.number_types import Count, Number
+from etui.cli.number_types import Count, Counts, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import EXIT_DONE, UsageError
@@ -64,8 +64,17 @@ _MEASURING: list[Any] = [
                  help="Total timed inferences per variant, divided among the blocks.  [default: by the preset's time]"),
     click.option("--warmup", type=Count(min=0), metavar="N",
                  help="Warm-up inferences per block.  [default: until latency settles]"),
-    click.option("--threads", type=Count(min=1), metavar="N",
-                 help="Threads of eager and ExecuTorch.  [default: all cores]"),
+    click.option("--threads", type=Counts(), metavar="N,..",
+                 help="Threads of eager and ExecuTorch; each of several is a variant.  [default: all cores]"),
+    click.option("--input-size", type=NAMES, metavar="N,HxW,..",
+                 help="Sizes of the images in pixels, such as 128,224 or 160x320 (height x width); each is a variant."
+                 "  [default: the model's own]"),
+    click.option("--batch", type=Counts(), metavar="N,..",
+                 help="Numbers of items in one inference; each is a variant.  [default: the model's own]"),
+    click.option("--sequence", type=Counts(), metavar="N,..",
+                 help="Lengths of the texts in tokens; each is a variant.  [default: the model's own]"),
+    click.option("--dynamic", is_flag=True,
+                 help="Also measure, at each shape, one program that is lowered for the range of the shapes."),
     click.option("--weights", default="auto", show_default=True, metavar="auto|pretrained|synthetic|PATH",
                  shell_complete=complete_weights,
                  help="PATH: a Hugging Face folder, a safetensors file or a state dict."),
@@ -118,10 +127,14 @@ def _measuring_options(command: Any) -> Any:
         "etui run resnet18 -p fp32,int8 -d xnnpack,portable,openvino --preset quick",
         "etui run minilm --weights ./all-MiniLM-L6-v2 --precision int8 --json | jq .",
         "etui run ./my_model.py:make_model --precision int8 -o result.json",
+        "etui run ./speech.pte --method encode,decode",
         "etui run resnet50 --detach",
         "etui run resnet18 mobilenet_v2 --precision int8 --dry-run",
         "etui run resnet18 --precision fp32,int8 --print-config > bench.toml",
         "etui run --config bench.toml --preset quick",
+        "etui run resnet18 --input-size 128,224,320 --batch 1,4",
+        "etui run distilbert --sequence 16,64,128 --dynamic",
+        "etui run resnet18 --threads 1,2",
         "etui run resnet18 --precision int8 --keep-fp32 conv1,layer4.1",
         "etui run resnet18 --delegate coreml --export-only -o ./programs",
     )
@@ -132,6 +145,9 @@ def _measuring_options(command: Any) -> Any:
               help="Precisions.  [default: fp32]")  # fmt: skip
 @click.option("-d", "--delegate", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
               help="Delegates.  [default: xnnpack]")  # fmt: skip
+@click.option("--method", type=NAMES, metavar="NAME,..",
+              help="Methods of a finished program (.pte), measured in one session each.  [default: forward, or its only"
+              " one]")  # fmt: skip
 @_measuring_options
 @click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o, without measuring.")
 @click.option(
@@ -149,6 +165,7 @@ def run(
     models: tuple[str, ...],
     precision: tuple[str, ...] | None,
     delegate: tuple[str, ...] | None,
+    method: tuple[str, ...] | None,
     export_only: bool,
     output: Path | None,
     force: bool,
@@ -164,7 +181,7 @@ def run(
         raise UsageError(
             "-o and --detach cannot be combined", "export the run when it is done: `etui export RUN -o FILE`"
         )
-    configured = _configured(ctx, options, models=models, precisions=precision, delegates=delegate)
+    configured = _configured(ctx, options, models=models, precisions=precision, delegates=delegate, methods=method)
     if not configured.config.models:
         raise click.UsageError("Missing argument 'MODEL'; name one from `etui models`, or give --config FILE", ctx)
     planned = configured.plan(
@@ -231,7 +248,7 @@ class _Configured:
 
         with self.located():
             planned = plan(self.config, **how)
-        for line in planned.skipped:
+        for line in (*planned.skipped, *planned.notices):
             click.echo(f"etui: {line}", err=True)
         return planned
 
@@ -316,7 +333,7 @@ def _when_calm(store: Store, planned: Planned, config: SessionConfig) -> list[tu
 
     if any(session.spec.export_only_dir is not None for session in planned.sessions):
         return [(session.spec, session) for session in planned.sessions]
-    minutes = minutes_to_wait(store, config.wait_quiet_min, config.threads)
+    minutes = minutes_to_wait(store, config.wait_quiet_min, max(config.threads, default=None))
     if minutes is None:
         return [(session.spec, session) for session in planned.sessions]
     return [(msgspec.structs.replace(session.spec, wait_quiet_min=minutes), session) for session in planned.sessions]

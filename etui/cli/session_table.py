@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from etui import spec, text
@@ -12,7 +12,7 @@ from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.fact_columns import fact_cell, fact_column
 from etui.cli.table import table, wrapped_to_terminal
 from etui.cli.trust_marks import marked
-from etui.facts import Fact, RunSummary
+from etui.facts import LATENCY_PER_ITEM, PLANNED_BYTES, Fact, RunSummary, per_item_ms
 from etui.results import Flag, LatencyStats, RunDocument
 from etui.spec import EAGER
 from etui.wording import flags as flag_wording
@@ -38,28 +38,67 @@ _FACTS: dict[Fact[Any], int] = {
 def session_table(documents: Sequence[RunDocument]) -> str:
     """Return the runs of one session as a table with eager in the first row, and remarks below it."""
     first = documents[0]
-    rows = [_eager_row(first)] if first.eager_latency_ms is not None else []
-    rows += [_row(document) for document in documents]
+    columns = _columns(documents)
+    rows, shown = [], set()
+    for document in documents:
+        baseline = _baseline(document)
+        if document.eager_latency_ms is not None and baseline not in shown:
+            rows.append(_eager_row(document, columns))
+            shown.add(baseline)
+        rows.append(_row(document, columns))
     heading = text.shortened(first.model.name, text.WHOLE_CELLS)
     facts = []
     if first.weights is not None:
         facts.append(f"{first.weights.kind} weights")
     if first.inputs is not None:
         facts.append(first.inputs.kind)
-    if first.threads is not None:
+    if first.threads is not None and RunSummary.threads not in columns:
         facts.append(text.counted(first.threads, "thread"))
     facts.append(f"preset {first.preset}")
     lines = [
         "",
         f"{heading}: {', '.join(text.plain(fact) for fact in facts)}",
         "",
-        table([fact_column(fact, spare) for fact, spare in _FACTS.items()], rows),
+        table([fact_column(fact, spare) for fact, spare in columns.items()], rows),
     ]
     remarks = [wrapped_to_terminal(text.plain(remark)) for remark in _remarks(documents)]
     return "\n".join([*lines, "", *remarks] if remarks else lines)
 
 
-def _eager_row(document: RunDocument) -> list[str]:
+def _columns(documents: Sequence[RunDocument]) -> dict[Fact[Any], int]:
+    """Return the facts of the table: also the shapes and threads that a variant of the session has, and if the batch is
+    known the latency per item."""
+    varied: list[Fact[Any]] = [
+        fact
+        for fact in (
+            RunSummary.input_size,
+            RunSummary.batch,
+            RunSummary.sequence,
+            RunSummary.dynamic,
+            RunSummary.method,
+        )
+        if any(fact.read(document) for document in documents)
+    ]
+    if len({document.threads for document in documents}) > 1:
+        varied.append(RunSummary.threads)
+    columns: dict[Fact[Any], int] = {}
+    for fact, spare in _FACTS.items():
+        columns[fact] = spare
+        if fact is RunSummary.delegate:
+            columns |= dict.fromkeys(varied, 0)
+        if fact is RunSummary.speedup and RunSummary.batch in varied:
+            columns[LATENCY_PER_ITEM] = 1
+        if fact is RunSummary.size_bytes and RunSummary.dynamic in varied:
+            columns[PLANNED_BYTES] = 1
+    return columns
+
+
+def _baseline(document: RunDocument) -> str:
+    """Return what distinguishes the eager baselines of a session: shape and threads."""
+    return f"{document.input_size} {document.batch} {document.sequence} {document.threads}"
+
+
+def _eager_row(document: RunDocument, columns: Collection[Fact[Any]]) -> list[str]:
     cells: dict[Fact[Any], str] = {
         RunSummary.id: EAGER,
         RunSummary.precision: "fp32",
@@ -69,12 +108,18 @@ def _eager_row(document: RunDocument) -> list[str]:
         RunSummary.speedup: "1x",
         RunSummary.flags: ", ".join(flag.name for flag in document.eager_flags) or text.MISSING,
     }
-    return [cells.get(fact, text.MISSING) for fact in _FACTS]
+    shared: tuple[Fact[Any], ...] = (
+        RunSummary.input_size, RunSummary.batch, RunSummary.sequence, RunSummary.threads,
+    )  # fmt: skip
+    for fact in shared:
+        cells[fact] = fact.text(fact.read(document))
+    cells[LATENCY_PER_ITEM] = LATENCY_PER_ITEM.text(per_item_ms(document.eager_latency_ms, document.batch))
+    return [cells.get(fact, text.MISSING) for fact in columns]
 
 
-def _row(document: RunDocument) -> list[str]:
+def _row(document: RunDocument, columns: Collection[Fact[Any]]) -> list[str]:
     special = _special_cells(document)
-    return [special[fact] if fact in special else fact_cell(fact, fact.read(document)) for fact in _FACTS]
+    return [special[fact] if fact in special else fact_cell(fact, fact.read(document)) for fact in columns]
 
 
 def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
@@ -130,7 +175,8 @@ def _remarks(documents: Sequence[RunDocument]) -> list[str]:
             remarks.append(f"! {_label(run)} accuracy {run.accuracy.verdict}: {run.accuracy.reason}")
     remarks += _speed_remarks(documents, everyone)
     flags = [(_label(run), flag) for run in documents for flag in _own_flags(run)]
-    flags += [(EAGER, flag) for flag in first.eager_flags]
+    of_eager = {_baseline(run): run.eager_flags for run in documents}
+    flags += [(EAGER, flag) for own_flags in of_eager.values() for flag in own_flags]
     remarks += [f"! {line}" for line in flag_wording.grouped(flags, everyone)]
     return remarks
 

@@ -2,9 +2,9 @@
 
 from etui.facts.fact import Better, Comparison, Fact, Filter, Group, ScreenColumn, Tone
 from etui.facts.kinds import Value
-from etui.facts.registry import BY_KEY, BY_SHORT, FACTS, RunSummary
+from etui.facts.registry import BY_KEY, BY_SHORT, FACTS, LATENCY_PER_ITEM, PLANNED_BYTES, RunSummary, per_item_ms
 
 __all__ = [
-    "BY_KEY", "BY_SHORT", "FACTS", "Better", "Comparison", "Fact", "Filter", "Group", "RunSummary", "ScreenColumn",
-    "Tone", "Value",
+    "BY_KEY", "BY_SHORT", "FACTS", "LATENCY_PER_ITEM", "PLANNED_BYTES", "Better", "Comparison", "Fact", "Filter",
+    "Group", "RunSummary", "ScreenColumn", "Tone", "Value", "per_item_ms",
 ]  # fmt: skip

@@ -110,6 +110,11 @@ def _half_width(stats: LatencyStats) -> float | None:
     return (stats.ci95[1] - stats.ci95[0]) / 2 / stats.median * 100
 
 
+def per_item_ms(stats: LatencyStats | None, batch: int | None) -> float | None:
+    """Return the median latency divided by the requested number of items; None if no batch was requested."""
+    return None if stats is None or stats.median is None or batch is None else stats.median / batch
+
+
 def _hashed(info: WeightsInfo | InputsInfo | None) -> str | None:
     """Return the kind of weights or inputs with the beginning of their hash."""
     return None if info is None else f"{info.kind} {(info.sha256 or '')[:8]}".strip()
@@ -735,7 +740,27 @@ class RunSummary(StoredFacts):
     )
 
 
+LATENCY_PER_ITEM: Fact[float | None] = Fact(
+    name="latency_per_item_ms",
+    read=lambda run: per_item_ms(run.latency_ms, run.batch),
+    kind=MILLISECONDS,
+    title="per item",
+    about="Median latency divided by the batch in ms",
+    better="lower",
+    comparison=Comparison(group="latency"),
+)
+
+PLANNED_BYTES: Fact[int | None] = Fact(
+    name="planned_bytes",
+    read=_of(_memory, lambda memory: memory.planned_bytes),
+    kind=BYTES,
+    title="planned",
+    better="lower",
+    comparison=Comparison(group="memory"),
+)
+
 DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
+    LATENCY_PER_ITEM,
     Fact(
         name="latency_mad_ms",
         read=_of(_latency, lambda stats: stats.mad),
@@ -774,14 +799,7 @@ DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
         better="lower",
         comparison=Comparison(group="memory"),
     ),
-    Fact(
-        name="planned_bytes",
-        read=_of(_memory, lambda memory: memory.planned_bytes),
-        kind=BYTES,
-        title="planned",
-        better="lower",
-        comparison=Comparison(group="memory"),
-    ),
+    PLANNED_BYTES,
     Fact(
         name="delegated_nodes",
         read=_of(_delegation, lambda delegation: delegation.delegated_nodes),

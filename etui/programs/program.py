@@ -47,6 +47,7 @@ _VALUES = (
 )  # fmt: skip
 _TENSOR = _VALUES.index("tensor")
 _KERNEL_CALL, _DELEGATE_CALL = 1, 2
+_STATIC_SHAPE = 0
 _IN_SEGMENT = _EXTERNAL = 1
 _EXTENDED = b"eh00"
 
@@ -75,7 +76,8 @@ class DelegateData(msgspec.Struct, frozen=True, kw_only=True):
 class Method(msgspec.Struct, frozen=True, kw_only=True):
     """One method. ``operators`` counts undelegated operator calls; ``constants`` maps a constant's index in the file to
     its type and shape as text; ``external`` are the names of tensors with their data in another file; ``planned`` is
-    the size of each buffer in bytes."""
+    the size of each buffer in bytes. ``fixed`` maps the index of an input that is None, a number or a boolean to its
+    value: the runtime accepts no other."""
 
     name: str
     inputs: list[TensorSignature]
@@ -86,6 +88,17 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     planned: list[int]
     constants: dict[int, str]
     external: list[str]
+    fixed: dict[int, bool | int | float | None] = {}
+
+
+FORWARD = "forward"
+"""The method that is measured unless another is requested; a program's only method is measured under any name."""
+
+
+def signature_text(method: Method) -> str:
+    """Return a method with its inputs, such as ``encode(float32 [1, 16])``."""
+    inputs = (f"{each.dtype} {each.shape}" if each.shape is not None else each.dtype for each in method.inputs)
+    return f"{method.name}({', '.join(inputs)})"
 
 
 class Offsets(msgspec.Struct, frozen=True):
@@ -223,7 +236,25 @@ def _method(plan: Table) -> Method:
         planned=planned,
         constants=constants,
         external=external,
+        fixed=_fixed_inputs(plan),
     )
+
+
+def _fixed_inputs(plan: Table) -> dict[int, bool | int | float | None]:
+    fixed: dict[int, bool | int | float | None] = {}
+    for number, place in enumerate(plan.numbers(3, "i")):
+        value = plan.element(2, place)
+        kind = _VALUES[value.number(0, "B")] if value is not None and value.number(0, "B") < len(_VALUES) else ""
+        content = value.table(1) if value is not None else None
+        if kind == "none":
+            fixed[number] = None
+        elif kind == "int" and content is not None:
+            fixed[number] = content.number(0, "q")
+        elif kind == "bool" and content is not None:
+            fixed[number] = bool(content.number(0, "B"))
+        elif kind == "float" and content is not None:
+            fixed[number] = content.number(0, "d")
+    return fixed
 
 
 def _operator(table: Table) -> str:
@@ -249,7 +280,8 @@ def _signature(plan: Table, kind: TensorKind, number: int, place: int) -> Tensor
         name = _VALUES[type_] if 0 < type_ < len(_VALUES) else "unknown"
         return TensorSignature(kind=kind, index=number, dtype=name)
     dtype, shape, size = _type_and_shape(tensor)
-    return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size)
+    dynamic = tensor.number(8, "b") != _STATIC_SHAPE
+    return TensorSignature(kind=kind, index=number, dtype=dtype, shape=shape, size_bytes=size, dynamic=dynamic)
 
 
 def _type_and_shape(tensor: Table) -> tuple[str, list[int], int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 import msgspec
@@ -47,14 +48,21 @@ class RunResults:
 
 
 @dataclass
+class EagerResults:
+    """The results of one eager baseline so far."""
+
+    blocks: list[Block] = field(default_factory=list)
+    superseded: list[Block] = field(default_factory=list)
+    memory: Memory | None = None
+
+
+@dataclass
 class SessionResults:
-    """Results that all runs of a session share."""
+    """Results that runs of a session share; ``eager`` has those of each baseline by its label."""
 
     queued: QueuedSession
     environment: Environment | None = None
-    eager_blocks: list[Block] = field(default_factory=list)
-    eager_superseded: list[Block] = field(default_factory=list)
-    eager_memory: Memory | None = None
+    eager: defaultdict[str, EagerResults] = field(default_factory=lambda: defaultdict(EagerResults))
     threads: int | None = None
     planned_blocks: int = 0
     quiet: QuietCheck | None = None
@@ -80,6 +88,7 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         used = lowered.calibration_count if lowered else None
         calibration = inputs.calibration_sha256 if used == inputs.calibration_count else None
         inputs = msgspec.structs.replace(inputs, calibration_count=used, calibration_sha256=calibration)
+    eager = session.eager.get(run.variant.eager_label) or EagerResults()
     stages = [*(bundle.stages if bundle else []), *(lowered.stages if lowered else []), *run.measured_stages]
     memory = run.memory
     if lowered is not None and lowered.planned_bytes is not None:
@@ -97,11 +106,11 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         preset=spec.preset,
         weights=bundle.weights if bundle else None,
         inputs=inputs,
-        threads=session.threads,
+        threads=run.variant.threads or session.threads,
         arithmetic=lowered.arithmetic if lowered else None,
         accuracy=run.accuracy,
         memory=memory,
-        eager_memory=session.eager_memory,
+        eager_memory=eager.memory,
         delegation=lowered.delegation if lowered else None,
         artifact=lowered.artifact if lowered else None,
         stages=stages,
@@ -117,8 +126,8 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         method=run.variant.method,
         # Copies: the session may continue while this document waits to be stored.
         blocks=list(run.blocks),
-        eager_blocks=list(session.eager_blocks),
-        superseded_blocks=[*run.superseded, *session.eager_superseded],
+        eager_blocks=list(eager.blocks),
+        superseded_blocks=[*run.superseded, *eager.superseded],
     )
 
 

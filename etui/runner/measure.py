@@ -6,6 +6,7 @@ import asyncio
 import math
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from etui.analysis import canary
 from etui.analysis.latency import latency_stats, relative_half_width
 from etui.events import Event, utc_now
 from etui.host.cpus import cpu_sets
-from etui.jobs import AccuracyJob, BundleResult, MeasureJob, MemoryJob
+from etui.jobs import AccuracyJob, MeasureJob, MemoryJob
 from etui.results import Block, Stage
 from etui.runner.frequency_watch import Clocks
 from etui.runner.plan import REPEAT_SHARE, Plan, make_plan
@@ -41,9 +42,9 @@ class _Blocks:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._eager = session.eager_bundle()
+        self._eager = session.baselines()
         self._runs = {run.variant.label: run for run in session.live()}
-        eager = [EAGER] if self._eager else []
+        eager = list(self._eager)
         models = session.models()
         self._plan: Plan = make_plan(
             session.spec,
@@ -52,7 +53,8 @@ class _Blocks:
             warmup=max(model.warmup for model in models),
         )
         self._spent_s: dict[str, list[float]] = {variant: [] for variant in (*eager, *self._runs)}
-        self._canaries: list[tuple[float, float]] = []
+        self._canaries: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+        """By the number of threads, which the canary kernel uses too."""
         self._clocks = Clocks(session.cpus)
         self._repeats_left = math.ceil(REPEAT_SHARE * self._plan.blocks * len(self._spent_s))
 
@@ -90,33 +92,34 @@ class _Blocks:
                 break
 
     def _is_active(self, variant: str) -> bool:
-        """Whether a variant is still measured; eager is as long as any program is."""
-        if variant == EAGER:
-            return any(self._is_active(other) for other in self._runs)
+        """Whether a variant is still measured; a baseline is as long as any of its programs is."""
+        if variant in self._eager:
+            return any(self._is_active(name) for name, run in self._runs.items() if run.variant.eager_label == variant)
         run = self._runs[variant]
         return run.live and not run.stopped_early
 
     async def _block(self, index: int, position: int, variant: str) -> None:
         session, plan, run = self._session, self._plan, self._runs.get(variant)
-        bundle = run.bundle if run else self._eager
-        assert bundle is not None
+        measured = run or self._eager[variant]
+        threads = session.threads_of(measured.variant)
+        assert measured.bundle is not None
         job = MeasureJob(
-            bundle=bundle.path,
-            model=run.reference if run else session.runs[0].reference,
+            bundle=measured.bundle.path,
+            model=measured.reference,
             program=run.lowered.path if run and run.lowered else None,
             delegate=run.variant.delegate if run else EAGER,
             variant=variant,
             index=index,
             position=position,
-            threads=session.threads,
+            threads=threads,
             warmup=plan.warmup,
             samples=plan.samples[index],
             block_s=plan.preset.block_s,
             min_samples=plan.min_samples,
             min_warmup=plan.min_warmup,
             limit_s=plan.block_limit_s,
-            canary_ms=canary.typical(self._canaries),
-            cpus=session.cpus,
+            canary_ms=canary.typical(self._canaries[threads]),
+            cpus=session.cpus_of(measured.variant),
             run_id=run.id if run else None,
         )
         start = time.monotonic()
@@ -133,7 +136,7 @@ class _Blocks:
         if self._must_be_repeated(block, job.canary_ms):
             block.superseded = True
             session.outbox.add_block(block)
-            (run.superseded if run else session.results.eager_superseded).append(block)
+            (run.superseded if run else session.results.eager[variant].superseded).append(block)
             session.say(
                 "warning",
                 f"{variant}: block {index + 1} is measured again: {canary.deviation_text(block, job.canary_ms)}",
@@ -144,9 +147,9 @@ class _Blocks:
             await self._block(index, position, variant)
             return
         if block.canary_ms is not None:
-            self._canaries.append(block.canary_ms)
+            self._canaries[threads].append(block.canary_ms)
         session.outbox.add_block(block)
-        (run.blocks if run else session.results.eager_blocks).append(block)
+        (run.blocks if run else session.results.eager[variant].blocks).append(block)
         session.say(
             "block",
             f"{variant}: block {index + 1} of {plan.blocks}, {number(statistics.median(block.samples_ms), 4)} ms, "
@@ -163,9 +166,8 @@ class _Blocks:
         A block is repeated once, and only a share of a session's blocks: on a machine that is never quiet the warning
         flag must suffice.
         """
-        earlier = self._session.results.eager_superseded
-        if (run := self._runs.get(block.variant)) is not None:
-            earlier = run.superseded
+        run = self._runs.get(block.variant)
+        earlier = run.superseded if run else self._session.results.eager[block.variant].superseded
         if self._repeats_left == 0 or any(other.index == block.index for other in earlier):
             return False
         if self._budget_is_spent(block.variant, block.index) or not canary.deviated(block, usual):
@@ -199,8 +201,7 @@ class _Blocks:
         if limit is None or self._session.spec.repeat is not None or blocks < FEWEST_BLOCKS_FOR_STOPPING:
             return False
         series: list[list[Block]] = [run.blocks for name, run in self._runs.items() if self._is_active(name)]
-        if self._eager:
-            series.append(self._session.results.eager_blocks)
+        series += [self._session.results.eager[name].blocks for name in self._eager if self._is_active(name)]
         widths = [relative_half_width(latency_stats(blocks_of)) for blocks_of in series]
         return all(width is not None and width <= limit for width in widths)
 
@@ -243,8 +244,8 @@ async def run_accuracy_and_memory(session: Session) -> None:
                 group.create_task(_accuracy(session, run, slots))
             group.create_task(_memory(session, run, slots))
         # Eager comes last: its threads spin while they wait, which slows down parallel workers most.
-        if eager := session.eager_bundle():
-            group.create_task(_eager_memory(session, eager, slots))
+        for label, run in session.baselines().items():
+            group.create_task(_eager_memory(session, label, run, slots))
 
 
 class _Slots:
@@ -279,9 +280,10 @@ async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
                 precision=run.variant.precision,
                 delegate=run.variant.delegate,
                 arithmetic=run.lowered.arithmetic,
-                threads=session.threads,
+                threads=session.threads_of(run.variant),
                 cpus=cpus,
                 limit_s=ACCURACY_LIMIT_S,
+                same_inputs=run.prepared_with is None or run.prepared_with.key == run.bundle.key,
                 run_id=run.id,
             ),
         )
@@ -303,7 +305,7 @@ async def _memory(session: Session, run: Run, slots: _Slots) -> None:
                 model=run.reference,
                 program=run.lowered.path,
                 delegate=run.variant.delegate,
-                threads=session.threads,
+                threads=session.threads_of(run.variant),
                 cpus=cpus,
                 run_id=run.id,
             ),
@@ -314,18 +316,19 @@ async def _memory(session: Session, run: Run, slots: _Slots) -> None:
         session.keep(run)
 
 
-async def _eager_memory(session: Session, bundle: BundleResult, slots: _Slots) -> None:
+async def _eager_memory(session: Session, label: str, run: Run, slots: _Slots) -> None:
     async with slots.slot() as cpus:
+        assert run.bundle is not None
         job = MemoryJob(
-            bundle=bundle.path,
-            model=session.runs[0].reference,
+            bundle=run.bundle.path,
+            model=run.reference,
             program=None,
             delegate=EAGER,
-            threads=session.threads,
+            threads=session.threads_of(run.variant),
             cpus=cpus,
         )
         try:
-            session.results.eager_memory = await session.do(job)
+            session.results.eager[label].memory = await session.do(job)
         except WorkerFailed as error:
             # Eager was timed already; its memory is not a figure of a run.
-            session.say("warning", f"the memory of eager is not available: {error}", stage="memory", level="warning")
+            session.say("warning", f"the memory of {label} is not available: {error}", stage="memory", level="warning")

@@ -14,10 +14,11 @@ from etui.files import private as private_files
 from etui.files.atomic import copy_file
 from etui.host.environment import memory_bytes
 from etui.jobs import BundleJob, BundleResult, LowerJob
+from etui.runner.dynamic_range import dynamic_dims, largest
 from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
-from etui.spec import program_name
+from etui.spec import Shape, method_of, program_name, shape_text
 
 PREPARING_BYTES = 2_000_000_000
 """Memory assumed for preparing one program: most need 1 to 3 GB."""
@@ -31,16 +32,34 @@ def start_fork_servers(session: Session, cache: ProgramCache) -> None:
         session.workers.start("prepare")
 
 
-async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
-    """Return the bundle (model, weights and inputs) from the cache, or have it built.
+async def make_bundles(session: Session, cache: ProgramCache) -> None:
+    """Take the bundle (model, weights and inputs) of each shape from the cache, or have it built. In a session with
+    several shapes, the runs of one that the model does not take fail and the others continue.
 
     Raises:
         WorkerFailed: the model or its weights cannot be loaded.
         EtuiError: the bundle in the cache is damaged and in use by others.
     """
-    spec = session.spec
     if not isinstance(session.model, UserModel):
         await session.workers.preload(session.model.source)
+    shapes = list(dict.fromkeys(run.variant.shape for run in session.live()))
+    for shape in shapes:
+        runs = [run for run in session.live() if run.variant.shape == shape]
+        try:
+            bundle = await _make_bundle(session, cache, shape)
+        except EtuiError as error:
+            if len(shapes) == 1:
+                raise
+            for run in runs:
+                session.fail(run, error)
+            continue
+        for run in runs:
+            run.bundle = bundle
+            session.keep(run)
+
+
+async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> BundleResult:
+    spec = session.spec
 
     async def make() -> BundleResult:
         return await session.do(
@@ -53,18 +72,24 @@ async def make_bundle(session: Session, cache: ProgramCache) -> BundleResult:
                 cache_dir=str(cache.root),
                 allow_pickle=spec.allow_pickle,
                 data=spec.data,
+                shape=shape,
+                method=method_of(spec),
             )
         )
 
     return await cache.take_bundle(make, lambda message: session.say("warning", message, stage="load", level="warning"))
 
 
-async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -> None:
+async def prepare(session: Session, cache: ProgramCache) -> None:
     """Take every run's program from the cache, and prepare missing ones in parallel, as far as cores and memory allow.
-    A run whose program cannot be prepared fails; the others continue."""
+    A run whose program cannot be prepared fails; the others continue. Runs that differ in threads only have the same
+    program."""
     versions = installed_versions()
-    missing: list[Run] = []
+    missing: dict[str, list[Run]] = {}
+    _find_ranges(session)
     for run in session.live():
+        bundle = run.prepared_with
+        assert bundle is not None
         family = session.model.family if isinstance(session.model, UserModel) else session.model
         run.key = program_key(
             bundle_key=bundle.key,
@@ -74,6 +99,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             versions=versions,
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             machine=machine_for(run.variant.delegate),
+            dynamic=run.dynamic,
         )
         try:
             run.lowered = await cache.take(run.key, partial(_report_damage, session, run))
@@ -81,7 +107,7 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
             session.fail(run, error)
             continue
         if run.lowered is None:
-            missing.append(run)
+            missing.setdefault(run.key, []).append(run)
         else:
             session.keep(run)
             session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
@@ -89,8 +115,22 @@ async def prepare(session: Session, cache: ProgramCache, bundle: BundleResult) -
     # The calibration and reference outputs of a single program may use every core.
     threads = 1 if len(missing) > 1 else session.cores
     async with side_by_side() as group:
-        for run in missing:
-            group.create_task(_lower(session, cache, bundle, run, slots, threads))
+        for runs in missing.values():
+            group.create_task(_lower(session, cache, runs, slots, threads))
+
+
+def _find_ranges(session: Session) -> None:
+    """Set what every live run's program is prepared with: its own bundle, or for a dynamic program that with the
+    largest inputs and the range of all shapes."""
+    for run in session.live():
+        run.prepared_with = run.bundle
+    dynamic = [run for run in session.live() if run.variant.dynamic]
+    bundles = [run.bundle for run in dynamic if run.bundle is not None]
+    if not bundles:
+        return
+    base, dims = largest(bundles), dynamic_dims([bundle.inputs.shapes for bundle in bundles])
+    for run in dynamic:
+        run.prepared_with, run.dynamic = base, dims
 
 
 def parallel_preparations(cores: int, memory: int | None) -> int:
@@ -105,8 +145,12 @@ def _report_damage(session: Session, run: Run, message: str) -> None:
 
 
 async def _lower(
-    session: Session, cache: ProgramCache, bundle: BundleResult, run: Run, slots: asyncio.Semaphore, threads: int
+    session: Session, cache: ProgramCache, runs: list[Run], slots: asyncio.Semaphore, threads: int
 ) -> None:
+    """Prepare the program of these runs, for the first of them that is live."""
+    run, *others = runs
+    bundle = run.prepared_with
+    assert bundle is not None
     async with slots:
         lowered = await session.do_for(
             run,
@@ -121,12 +165,20 @@ async def _lower(
                 run_id=run.id,
                 threads=threads,
                 keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
+                dynamic=run.dynamic,
             ),
         )
     if lowered is None:
+        # Cancelled, or failed: then it fails for each of the others too, with the same reason in its own log.
+        if others:
+            await _lower(session, cache, others, slots, threads)
         return
     run.lowered = lowered
     session.keep(run)
+    for other in others:
+        other.lowered = await cache.take(other.key, partial(_report_damage, session, other))
+        session.keep(other)
+        session.say("log", f"{other.variant.label}: cached, nothing to prepare", run=other, stage="lower")
     for note in lowered.notes:
         session.say("warning", note, run=run, stage="lower", level="warning")
     mark = _prepared_mark(session, cache, run)
@@ -140,7 +192,9 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
     the program may be in the cache."""
     spec = session.spec
     key = program_key(
-        bundle_key=f"{spec.model} {spec.weights} {spec.seed}" + (f" {spec.data}" if spec.data else ""),
+        bundle_key=" ".join(
+            filter(None, (spec.model, spec.weights, str(spec.seed), spec.data or "", _shape_mark(run)))
+        ),
         recipe=run.variant.precision,
         delegate=run.variant.delegate,
         calibration_count=spec.calibration_count,
@@ -149,6 +203,10 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
         machine=machine_for(run.variant.delegate),
     )
     return cache.root / "prepared" / key
+
+
+def _shape_mark(run: Run) -> str:
+    return f"{shape_text(run.variant.shape)}{' dynamic' if run.variant.dynamic else ''}"
 
 
 def export_programs(session: Session, folder: Path) -> None:

@@ -45,7 +45,7 @@ from etui.files.hashing import file_hash
 from etui.files.locks import Held, LocksUnsupported, take
 from etui.host import process_settings
 from etui.host.environment import cpu_flags
-from etui.jobs import BundleResult, LowerResult
+from etui.jobs import BundleResult, DynamicDims, LowerResult
 from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
@@ -289,12 +289,13 @@ def program_key(
     versions: dict[str, str],
     keep_fp32: Sequence[str] = (),
     machine: Sequence[str] = (),
+    dynamic: DynamicDims | None = None,
 ) -> str:
     """Return the content address of a program: model, weights and inputs (the bundle's key), recipe, delegate,
     versions.
 
     The calibration count is included only if the recipe calibrates, modules kept in FP32 only if there are any, and
-    ``machine`` (see ``machine_for``) only if the delegate depends on it.
+    ``machine`` (see ``machine_for``) only if the delegate depends on it, and the ranges of a ``dynamic`` program.
     """
     calibration = calibration_count if needs_calibration(recipe) else None
     parts: list[object] = [bundle_key, recipe, delegate, calibration, sorted(versions.items())]
@@ -302,6 +303,8 @@ def program_key(
         parts.append(sorted(keep_fp32))
     if machine:
         parts.append({"machine": list(machine)})
+    if dynamic is not None:
+        parts.append({"dynamic": dynamic})
     text = msgspec.json.encode(parts)
     return hashlib.sha256(text).hexdigest()[:32]
 

@@ -43,7 +43,7 @@ from etui.jobs import BundleJob, BundleResult, JobFor, LowerJob, LowerResult, R
 from etui.paths import absolute, cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.program_cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
-from etui.spec import WEIGHTS, Repeated, SessionSpec
+from etui.spec import WEIGHTS, Repeated, SessionSpec, Shape, Variant
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -248,6 +248,8 @@ async def rebuild_program(
                 key=next((key for key in cache.bundle_keys() if key_of(key, stored) == artifact.key), None),
                 allow_pickle=allow_pickle or origin.allow_pickle,
                 data=origin.data,
+                shape=shape_of(document),
+                method=document.method,
             )
         )
 
@@ -259,6 +261,9 @@ async def rebuild_program(
     changed = _changed_content(document, bundle)
     lowered = await cache.take(artifact.key, log)
     same_key = artifact.key in (key, key_of(bundle.key, stored))
+    if lowered is None and document.dynamic:
+        why = "it takes a range of shapes, and is no longer in the cache"
+        raise _unavailable(document, why, "measure the shapes again: etui run .. --dynamic", _MEASURE_HERE)
     if lowered is not None and not changed and (same_key or lowered.artifact.sha256 == artifact.sha256):
         log("cached, nothing to prepare")
         if differing := _changed_versions(document):
@@ -299,6 +304,25 @@ def lower_job(
         etrecord=etrecord,
         keep_fp32=keeps(document.precision, origin.keep_fp32),
     )
+
+
+def variant_of(document: RunDocument) -> Variant:
+    """Return the variant of its session that a run was measured as, with its number of threads if that was varied."""
+    return Variant(
+        precision=document.precision,
+        delegate=document.delegate,
+        input_size=document.input_size,
+        batch=document.batch,
+        sequence=document.sequence,
+        threads=document.threads if document.variant and " threads " in document.variant else None,
+        dynamic=document.dynamic,
+        method=document.method,
+    )
+
+
+def shape_of(document: RunDocument) -> Shape:
+    """Return the requested shape of a run's inputs."""
+    return Shape(input_size=document.input_size, batch=document.batch, sequence=document.sequence)
 
 
 def _same_model(document: RunDocument, origin: Repeated) -> Model:

@@ -14,7 +14,7 @@ from etui.host.environment import read_environment
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.measure import measure, run_accuracy_and_memory
 from etui.runner.outbox import Outbox
-from etui.runner.prepare import export_programs, make_bundle, prepare, start_fork_servers
+from etui.runner.prepare import export_programs, make_bundles, prepare, start_fork_servers
 from etui.runner.prepare_duel import prepare_duel
 from etui.runner.program_cache import ProgramCache
 from etui.runner.session_context import Session
@@ -69,11 +69,8 @@ async def _execute(session: Session, limit: asyncio.Timeout) -> None:
                 session.keep(run)
         else:
             start_fork_servers(session, cache)
-            bundle = await make_bundle(session, cache)
-            for run in session.runs:
-                run.bundle = bundle
-                session.keep(run)
-            await prepare(session, cache, bundle)
+            await make_bundles(session, cache)
+            await prepare(session, cache)
         if spec.export_only_dir is not None:
             export_programs(session, Path(spec.export_only_dir))
         elif session.live():

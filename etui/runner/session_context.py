@@ -12,7 +12,7 @@ from etui.catalog.find import Model, describe, find_model
 from etui.errors import EtuiError
 from etui.events import TRACEBACK, Event, EventKind, Level, utc_now
 from etui.host.cpus import measuring_cpus, usable_cores
-from etui.jobs import BundleResult, JobFor, R
+from etui.jobs import BundleResult, DynamicDims, JobFor, R
 from etui.results import Status
 from etui.runner.build_document import RunResults, SessionResults, build_document, document_so_far
 from etui.runner.fork_servers import WorkerPool
@@ -39,13 +39,21 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
 @dataclass
 class Run(RunResults):
     """One run in progress: its results, the ``reference`` to its model in jobs, and its jobs in progress. It is
-    ``live`` until it ends; in the database it is live until its document is stored."""
+    ``live`` until it ends; in the database it is live until its document is stored. ``prepared_with`` is the bundle
+    that its program is prepared with, its own except for a ``dynamic`` program, which takes a range of shapes."""
 
     reference: str = ""
     live: bool = True
     cancelled: bool = False
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     key: str = ""
+    prepared_with: BundleResult | None = None
+    dynamic: DynamicDims | None = None
+
+
+def _eager_identity(run: Run) -> tuple[str, str | None, str]:
+    assert run.bundle is not None
+    return run.bundle.model.identity, run.bundle.weights.sha256, str(run.bundle.inputs.shapes)
 
 
 class Session:
@@ -70,8 +78,16 @@ class Session:
 
     @property
     def threads(self) -> int:
-        """The number of threads every variant gets."""
-        return self.spec.threads or self.cores
+        """The largest number of threads of any variant."""
+        return max((self.threads_of(variant) for variant in self.spec.variants), default=self.cores)
+
+    def threads_of(self, variant: Variant) -> int:
+        """The number of threads that a variant gets."""
+        return variant.threads or self.spec.threads or self.cores
+
+    def cpus_of(self, variant: Variant) -> list[int]:
+        """The CPUs that the measuring worker of a variant is pinned to."""
+        return measuring_cpus(self.threads_of(variant))
 
     def live(self) -> list[Run]:
         """The runs that have not ended."""
@@ -82,12 +98,15 @@ class Session:
         references = dict.fromkeys(run.reference for run in self.runs)
         return [self.model if name == self.spec.model else find_model(name) for name in references]
 
-    def eager_bundle(self) -> BundleResult | None:
-        """The bundle whose eager model is measured with the programs. None if it has no eager model, or in a duel of
-        programs that differ in model, weights or input shapes and so have no common baseline."""
-        bundles = [run.bundle for run in self.runs if run.bundle is not None]
-        shared = {(each.model.identity, each.weights.sha256, str(each.inputs.shapes)) for each in bundles}
-        return bundles[0] if len(shared) == 1 and bundles[0].has_eager else None
+    def baselines(self) -> dict[str, Run]:
+        """For each eager baseline, by its label, a live run that has it: with the same bundle and threads. None for a
+        model without an eager model, and in a duel of programs that differ in model, weights or input shapes and so
+        have no common baseline."""
+        found: dict[str, list[Run]] = {}
+        for run in self.live():
+            if run.bundle is not None and run.bundle.has_eager:
+                found.setdefault(run.variant.eager_label, []).append(run)
+        return {label: runs[0] for label, runs in found.items() if len({_eager_identity(run) for run in runs}) == 1}
 
     def _run(self, run_id: str, variant: Variant) -> Run:
         reference = variant.repeats.model if variant.repeats else self.spec.model

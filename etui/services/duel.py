@@ -19,7 +19,7 @@ from etui.catalog.find import Model, describe, find_model
 from etui.errors import UsageError
 from etui.host.cpus import usable_cores
 from etui.results import RunDocument
-from etui.runner.rebuild_program import Trust, check_rebuildable
+from etui.runner.rebuild_program import Trust, check_rebuildable, variant_of
 from etui.services.request import check_threads, wait_quiet_min
 from etui.services.submit import submit
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
@@ -82,7 +82,7 @@ def plan_duel(store: Store, run_a: str, run_b: str, options: DuelOptions) -> Due
     ]
     origins = [replace(origin, allow_pickle=options.allow_pickle or origin.allow_pickle) for origin in origins]
     variants = tuple(
-        Variant(precision=document.precision, delegate=document.delegate, repeats=origin)
+        msgspec.structs.replace(variant_of(document), repeats=origin, threads=None)
         for document, origin in zip(documents, origins, strict=True)
     )
     spec = SessionSpec(

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from etui.errors import (
@@ -31,6 +32,7 @@ from etui.services.session_progress import (
     elapsed_s,
     left_text,
     share_text,
+    tracker_of,
 )
 from etui.services.stage_lines import StageLines
 from etui.services.stalled_runs import stall_of_session
@@ -147,9 +149,10 @@ class ProgressPrinter:
         room = self._columns() - 1
         if progress.has_share:
             bar = min(BAR, max(_LEAST_BAR, room - _BESIDE_BAR))
-            filled = int(progress.share * bar)
+            share = progress.share_at(datetime.now(UTC))
+            filled = int(share * bar)
             left = left_text(progress)
-            line = f"  [{'#' * filled}{'.' * (bar - filled)}] {share_text(progress.share)}"
+            line = f"  [{'#' * filled}{'.' * (bar - filled)}] {share_text(share)}"
             line += f", {left}  " if left is not None else "  "
             return line[:room] + shortened(progress.doing, max(1, room - len(line)), "..")[: max(0, room - len(line))]
         spent = f", {_whole(spent_s)} so far" if (spent_s := elapsed_s(progress)) >= SILENT_S else ""
@@ -252,6 +255,8 @@ def follow(
     measuring = False
     labels = {each: variant.label for each, variant in session.runs}
     tracker = ProgressTracker(session.spec, labels)
+    with watch.patience():
+        tracker = tracker_of(store, session)
     printer.begin_session({each: label for each, label in labels.items() if each in followed}, tracker)
     while True:
         with watch.patience():

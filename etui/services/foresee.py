@@ -13,7 +13,7 @@ from etui.catalog.find import UserModel
 from etui.services.request import is_as_is
 from etui.services.session_config import Session
 from etui.services.time_estimate import SimilarRun, estimate, newest_similar
-from etui.spec import Variant
+from etui.spec import Variant, stored_name
 from etui.store import Store
 
 Basis = Literal["similar", "size", "both", "unknown"]
@@ -22,11 +22,12 @@ Basis = Literal["similar", "size", "both", "unknown"]
 class ForeseenProgram(msgspec.Struct, frozen=True, kw_only=True):
     """A program that a session needs. ``cached`` is whether an earlier run with the same settings has left it in the
     program cache; None for a finished program, which is measured as it is. Whether the cached program can be used is
-    only known when the model is loaded."""
+    only known when the model is loaded. ``variant`` is its name if that is more than precision and delegate."""
 
     precision: str
     delegate: str
     cached: bool | None
+    variant: str | None = None
 
 
 class ForeseenSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +80,7 @@ def _session(store: Store | None, session: Session, cache: Path, cores: int) -> 
                 precision=variant.precision,
                 delegate=variant.delegate,
                 cached=None if is_as_is(model) else variant in similar and similar[variant].prepared,
+                variant=stored_name(variant),
             )
             for variant in spec.variants
         ),

@@ -20,6 +20,7 @@ from etui.files.hashing import file_stamp
 from etui.host.cpus import usable_cores
 from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
+from etui.services.shapes import ShapeError, expanded, single_threads
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -50,6 +51,10 @@ FieldName = Literal[
     "wait_quiet",
     "data",
     "priority",
+    "input_size",
+    "batch",
+    "sequence",
+    "dynamic",
 ]
 
 WAIT_QUIET_VARIABLE = "ETUI_WAIT_QUIET"
@@ -70,7 +75,9 @@ class FieldError(UsageError):
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a session, the same for each of its variants.
+    """The options of a session, which all of its variants have in common or, as lists, are varied by: ``threads``,
+    ``input_size`` (``224`` or ``160x320``), ``batch`` and ``sequence``, and with ``dynamic`` also by one program for
+    all of these shapes.
 
     The one declaration of every option: a field is encoded under the name of its option of ``etui run``, with
     underscores, which is also its key in a session file and, if the picker has a field for it, the name of that field.
@@ -81,7 +88,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     preset: PresetName = "default"
     repeat: AtLeast1 | None = None
     warmup: AtLeast0 | None = None
-    threads: AtLeast1 | None = None
+    threads: tuple[AtLeast1, ...] = ()
     weights: Annotated[str, Meta(extra={"path_keywords": WEIGHTS})] = "auto"
     timeout_s: Annotated[float, Meta(gt=0)] | None = option(default=None, name="timeout")
     calibration_count: AtLeast1 = option(default=DEFAULT_CALIBRATION_COUNT, name="calibration")
@@ -93,6 +100,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     allow_pickle: bool = False
     data: Annotated[str, Meta(extra={"path_keywords": ()})] | None = None
     priority: Priority = "normal"
+    input_size: tuple[int | str, ...] = ()
+    batch: tuple[AtLeast1, ...] = ()
+    sequence: tuple[AtLeast1, ...] = ()
+    dynamic: bool = False
 
 
 def is_as_is(model: Model) -> bool:
@@ -361,15 +372,21 @@ def check_preset(text: str) -> PresetName:
 def specification(
     model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
 ) -> SessionSpec:
-    """Return the specification of a session. Raises FieldError if an option cannot be met on this machine."""
-    variants = tuple(variants)
+    """Return the specification of a session, with each variant at every shape and number of threads. Raises FieldError
+    if an option cannot be met by the model or on this machine."""
+    for count in options.threads:
+        check_threads(count)
+    try:
+        variants = expanded(model, variants, options)
+    except ShapeError as error:
+        raise FieldError(error.name, error.message, error.hint) from error
     return SessionSpec(
         model=model.reference,
         variants=variants,
         preset=options.preset,
         repeat=options.repeat,
         warmup=options.warmup,
-        threads=check_threads(options.threads),
+        threads=single_threads(options.threads),
         weights=check_weights(options.weights),
         timeout_s=options.timeout_s or DEFAULT_TIMEOUT_S,
         calibration_count=options.calibration_count,

@@ -8,9 +8,9 @@ import msgspec
 
 from etui.catalog.find import find_model
 from etui.results import RunDocument
-from etui.runner.rebuild_program import Trust, trusted_origin
+from etui.runner.rebuild_program import Trust, trusted_origin, variant_of
 from etui.services.request import check_kept, check_threads, wait_quiet_min
-from etui.spec import SessionSpec, Variant
+from etui.spec import SessionSpec
 
 
 def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str]) -> SessionSpec:
@@ -25,7 +25,7 @@ def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str
     """
     origin = trusted_origin(document, trust)
     model = find_model(origin.model)
-    variants = (Variant(document.precision, document.delegate),)
+    variants = (variant_of(document),)
     spec = msgspec.convert(document.session.spec, SessionSpec)
     return msgspec.structs.replace(
         spec,

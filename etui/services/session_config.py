@@ -11,6 +11,7 @@ import msgspec
 from etui.catalog.find import Model, model_file
 from etui.errors import UsageError
 from etui.paths import expanded
+from etui.services.methods import choose_methods, with_method
 from etui.services.request import (
     FieldError,
     Options,
@@ -27,15 +28,17 @@ from etui.spec import SessionSpec, Variant
 class SessionConfig(Options, frozen=True, kw_only=True):
     """What to measure: every model in one session, in every precision on every delegate, with the same options.
 
-    An empty list of precisions or delegates means the default of the model.
+    An empty list of precisions or delegates means the default of the model. ``methods`` are those of finished programs,
+    in one session each.
     """
 
     models: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     delegates: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
 
 
-LISTS = ("models", "precisions", "delegates")
+LISTS = ("models", "precisions", "delegates", "methods")
 KEYS: tuple[str, ...] = (*LISTS, *Options.__struct_encode_fields__)
 """The keys of a session file, in the order in which they are written."""
 
@@ -52,10 +55,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """The sessions of a configuration, and per skipped variant a line with the reason."""
+    """The sessions of a configuration, per skipped variant a line with the reason, and other lines for the user."""
 
     sessions: tuple[Session, ...]
     skipped: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def key_of(error: FieldError) -> str:
@@ -105,6 +109,7 @@ def plan(config: SessionConfig, *, skip: bool, measure: bool = True, export_only
         raise FieldError("model", "no model is given", "name one, see `etui models`", screen_hint="select one")
     sessions: list[Session] = []
     skipped: list[str] = []
+    notices: list[str] = []
     for text in dict.fromkeys(config.models):
         model = check_model(text, allow_pickle=config.allow_pickle)
         precision, delegate = default_configuration(model)
@@ -117,8 +122,11 @@ def plan(config: SessionConfig, *, skip: bool, measure: bool = True, export_only
                 raise UsageError(f"{model.name} cannot be run as {variant.label}: {reason}")
             skipped.append(f"skipping {model.name} {variant.label}: {reason}")
         if variants:
-            spec = specification(model, variants, config, export_only_dir=export_only_dir)
-            sessions.append(Session(spec=spec, model=model, refused=refused))
+            chosen = choose_methods(model, config.methods)
+            notices += [chosen.notice] if chosen.notice else []
+            for method in chosen.methods:
+                spec = specification(model, with_method(variants, method), config, export_only_dir=export_only_dir)
+                sessions.append(Session(spec=spec, model=model, refused=refused))
     if not sessions:
         raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")
-    return Planned(sessions=tuple(sessions), skipped=tuple(skipped))
+    return Planned(sessions=tuple(sessions), skipped=tuple(skipped), notices=tuple(notices))

@@ -25,7 +25,7 @@ from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.runner.plan import REPEAT_SHARE, make_plan
 from etui.services.time_estimate import ExpectedTimes, about_seconds, expected_of_session
-from etui.spec import EAGER, SessionSpec
+from etui.spec import EAGER, SessionSpec, is_eager
 from etui.store import QueuedSession, Store
 from etui.text import clock, moment
 
@@ -134,6 +134,7 @@ class ProgressTracker:
         self._budget_s = None if spec.repeat is not None else plan.preset.budget_s
         self._export_only = spec.export_only_dir is not None
         self._has_eager = True
+        self._baselines = {variant.label: variant.eager_label for variant in spec.variants}
         self._spent_s: dict[str, list[float]] = {}
         self._repeats_s: list[float] = []
         self._ended: set[str] = set()
@@ -151,7 +152,7 @@ class ProgressTracker:
         if event.kind == "stage":
             self._begin_stage(event, now)
         elif event.kind == "block":
-            self._end_block(self._labels.get(event.run_id or "", EAGER), now)
+            self._end_block(self._labels.get(event.run_id or "") or _eager_label(event), now)
         elif event.kind == "progress":
             self._note_progress(event)
         elif event.kind == "finished" and event.run_id in self._labels:
@@ -259,8 +260,9 @@ class ProgressTracker:
             )
             left[variant] = 0 if over else max(0, self._blocks - len(spent))
         if self._has_eager and any(left.values()):
-            # Eager is measured as long as any program is.
-            left[EAGER] = max(0, self._blocks - len(self._spent_s.get(EAGER, [])))
+            # A baseline is measured as long as any of its programs is.
+            for baseline in {self._baselines.get(variant, EAGER) for variant, count in left.items() if count}:
+                left[baseline] = max(0, self._blocks - len(self._spent_s.get(baseline, [])))
         return left
 
     def _counted_share(self, now: datetime) -> float:
@@ -376,8 +378,14 @@ class ProgressTracker:
         for variant in self._spent_s:
             load_s = max(_LEAST_LOAD_S, self._block_s_of(variant) - self._block_s)
             checks_s[variant] = load_s * min(most, max(least, load_s))
-        eager_s = checks_s.pop(EAGER, 0.0)
+        eager_s = sum(checks_s.pop(name) for name in list(checks_s) if is_eager(name))
         return _CHECKS_S + (2 * sum(checks_s.values()) + eager_s) / _SIDE_BY_SIDE
+
+
+def _eager_label(event: Event) -> str:
+    """Return the label of the baseline that a block event without a run is about."""
+    label = event.message.partition(":")[0]
+    return label if is_eager(label) else EAGER
 
 
 def elapsed_s(progress: SessionProgress) -> float:

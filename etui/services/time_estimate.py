@@ -16,17 +16,21 @@ import msgspec
 from etui.analysis.keep_fp32 import kept_in
 from etui.catalog.delegates import RECORDS
 from etui.catalog.find import Model, UserModel
+from etui.catalog.models import ModelEntry
 from etui.catalog.precisions import PRECISIONS, keeps
 from etui.errors import UsageError
+from etui.facts import RunSummary
 from etui.paths import program_path
 from etui.results import RunDocument
 from etui.runner.plan import Plan, make_plan
-from etui.spec import EAGER, SessionSpec, Variant
+from etui.spec import EAGER, SessionSpec, Shape, Variant
 from etui.store import Condition, Store
 from etui.store.past_runs import similar
 
-_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs")
+_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs", "data")
 """The options, apart from the modules kept in FP32, that decide which program is prepared."""
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(SessionSpec)}
+"""What a session of a version without an option had."""
 
 _LOADING = ("load",)
 _PREPARING = ("export", "quantize", "reference", "lower", "write")
@@ -39,6 +43,9 @@ _EAGER_MS, _EAGER_MS_A_MILLION, _CORES = 8.0, 1.4, 2
 _UNKNOWN_MILLIONS = 20.0
 _TYPICAL_SHARES = {"export": 0.08, "quantize": 0.2, "reference": 0.02, "lower": 0.68, "write": 0.02}
 """The shares of the stages in the preparation of a program without a similar run."""
+
+_MOST_SIMILAR = 100
+"""How many of the newest runs of a model, precision and delegate are searched for one at the same shape."""
 
 _TIMES_FP32 = {"fp16": 2.0, "int8": 0.4, "int8-static": 0.4, "int8-dynamic": 0.5, "8da4w": 0.6}
 
@@ -132,17 +139,16 @@ def expected_times(
     programs = {
         variant: similar_runs.get(variant) or _guess(model, variant, cores, similar_runs) for variant in spec.variants
     }
-    plan = make_plan(
-        spec, [EAGER, *(variant.label for variant in spec.variants)], repeat=model.repeat, warmup=model.warmup
-    )
+    baselines = {variant.eager_label: each for variant, each in programs.items() if each.eager_ms is not None}
+    labels = [*(baselines or [EAGER]), *(variant.label for variant in spec.variants)]
+    plan = make_plan(spec, labels, repeat=model.repeat, warmup=model.warmup)
     is_as_is = isinstance(model, UserModel) and model.kind == "pte"
     to_prepare = {} if is_as_is else {variant: each for variant, each in programs.items() if not each.prepared}
     blocks_s = {
         variant.label: _measuring_s(plan, each.latency_ms or 0.0, each.start_s) for variant, each in programs.items()
     }
-    eager = [program for program in programs.values() if program.eager_ms is not None]
-    if eager:
-        blocks_s[EAGER] = _measuring_s(plan, eager[0].eager_ms or 0.0, eager[0].start_s)
+    for label, each in baselines.items():
+        blocks_s[label] = _measuring_s(plan, each.eager_ms or 0.0, each.start_s)
     return ExpectedTimes(
         load_s=_IMPORT_S
         + max((program.load_s for program in programs.values()), default=0.0)
@@ -180,18 +186,24 @@ def newest_similar(store: Store, spec: SessionSpec, model: Model, cache: Path) -
                 Condition("status", "=", "done"),
                 Condition("summary_only", "=", 0),
             ],
-            limit=1,
+            limit=_MOST_SIMILAR,
         )
-        if runs:
-            found[variant] = durations(store.document(runs[0].id), spec, cache)
+        if (run := next((run for run in runs if _is_at_shape(run, variant)), None)) is not None:
+            found[variant] = durations(store.document(run.id), spec, cache)
     return found
+
+
+def _is_at_shape(run: RunSummary, variant: Variant) -> bool:
+    # Compared here: the indexes on these columns are useless, since nearly all runs have no value.
+    wanted = (variant.input_size, variant.batch, variant.sequence, variant.dynamic, variant.method)
+    return (run.input_size, run.batch, run.sequence, run.dynamic, run.method) == wanted
 
 
 def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarRun:
     """Return what a run took. Its program can be reused only with the same weights, inputs and modules in FP32, and
     while it is in the cache."""
     before = document.session.spec
-    same = all(before.get(name, getattr(spec, name)) == getattr(spec, name) for name in _DECIDE_PROGRAM) and (
+    same = all(before.get(name, _DEFAULTS[name]) == getattr(spec, name) for name in _DECIDE_PROGRAM) and (
         kept_in(before, document.precision, document.repeats) == keeps(document.precision, spec.keep_fp32)
     )
     artifact = document.artifact
@@ -214,6 +226,17 @@ def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarR
     )
 
 
+def work(model: Model, shape: Shape) -> float:
+    """Return the amount of computation at a shape relative to the model's own: pixels, items and tokens."""
+    factor = float(shape.batch or 1)
+    if isinstance(model, ModelEntry):
+        if shape.input_size is not None and model.image is not None:
+            factor *= shape.input_size[0] * shape.input_size[1] / model.image.size**2
+        if shape.sequence is not None and model.text is not None:
+            factor *= shape.sequence / model.text.length
+    return factor
+
+
 def _measuring_s(plan: Plan, latency_ms: float, start_s: float) -> float:
     """Return the seconds that all blocks of one variant take."""
     total, latency = 0.0, latency_ms / 1000
@@ -230,8 +253,13 @@ def _measuring_s(plan: Plan, latency_ms: float, start_s: float) -> float:
 def _guess(model: Model, variant: Variant, cores: int, similar_runs: Mapping[Variant, SimilarRun]) -> SimilarRun:
     """Estimate a variant without a similar run: from the number of parameters, and from eager's latency if known."""
     millions = _UNKNOWN_MILLIONS if isinstance(model, UserModel) else model.parameters / 1e6
-    known = [run.eager_ms for run in similar_runs.values() if run.eager_ms is not None]
-    eager_ms = known[0] if known else (_EAGER_MS + _EAGER_MS_A_MILLION * millions) * _CORES / max(1, cores)
+    known = [
+        run.eager_ms / work(model, similar_to.shape)
+        for similar_to, run in similar_runs.items()
+        if run.eager_ms is not None
+    ]
+    own_ms = known[0] if known else (_EAGER_MS + _EAGER_MS_A_MILLION * millions) * _CORES / max(1, cores)
+    eager_ms = own_ms * work(model, variant.shape)
     record = RECORDS.get(variant.delegate)
     factor = (record.relative_latency if record is not None else 1.0) * _TIMES_FP32.get(variant.precision, 1.0)
     quantized = variant.precision in PRECISIONS and PRECISIONS[variant.precision].quantized

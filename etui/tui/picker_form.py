@@ -19,6 +19,7 @@ from etui.paths import state_dir
 from etui.services.request import (
     FieldError,
     FieldName,
+    check_data,
     check_model,
     check_preset,
     check_threads,
@@ -51,6 +52,7 @@ class FormValues(msgspec.Struct, frozen=True, kw_only=True):
     keep_fp32: str = ""
     calibration: str = ""
     inputs: str = ""
+    data: str = ""
     seed: str = ""
     repeat: str = ""
     warmup: str = ""
@@ -64,6 +66,7 @@ TYPED: tuple[FieldName, ...] = (
     "keep_fp32",
     "calibration",
     "inputs",
+    "data",
     "seed",
     "repeat",
     "warmup",
@@ -149,10 +152,12 @@ def check(values: FormValues) -> Checked:
     model = tried(lambda: check_model(values.model, allow_pickle=values.others.get("allow_pickle") is True))
     tried(lambda: check_preset(values.preset))
     tried(lambda: check_weights(values.weights))
+    tried(lambda: check_data(values.data))
     for name in TYPED:
         tried(partial(from_text, name, getattr(values, name)))
     if "threads" not in problems:
-        tried(lambda: check_threads(from_text("threads", values.threads)))
+        for count in from_text("threads", values.threads) or ():
+            tried(partial(check_threads, count))
     if model is None:
         if not values.precisions:
             problems["precision"] = "no precision is selected; select at least one"

@@ -23,6 +23,8 @@ _HINTS: dict[FieldName, str] = {
     "calibration": "Number of calibration inputs, which static quantization looks at. Empty:"
     f" {DEFAULT_CALIBRATION_COUNT}.",
     "inputs": f"Number of evaluation inputs, on which accuracy is compared. Empty: {DEFAULT_ACCURACY_INPUTS}.",
+    "data": "Folder with the calibration and evaluation inputs: images, .npz, .safetensors or JSON lines."
+    " Empty: inputs made for the model.",
     "seed": "Seed for synthetic weights, inputs and the order of blocks. Empty: 0.",
     "repeat": "Total timed inferences per variant, spread over the blocks. Empty: as many as fit the preset's seconds.",
     "warmup": "Warm-up inferences in each block. Empty: until the latency is stable.",

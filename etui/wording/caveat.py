@@ -10,7 +10,7 @@ from etui import text
 from etui.analysis import disturbance, trust
 from etui.magnitudes import is_ratio
 from etui.results import Block, Ratio, RunDocument
-from etui.spec import EAGER
+from etui.spec import EAGER, is_eager
 
 MOST_CLAUSES = 2
 """More reasons are only counted: the headline must stay one that is read."""
@@ -97,7 +97,7 @@ def _disturbed(document: RunDocument, names: Sequence[str]) -> list[str]:
     for clause in dict.fromkeys(_DISTURBANCES.values()):
         blocks, counts = max(sides, key=lambda side: side[1][clause] / len(side[0]), default=([], Counter[str]()))
         if blocks and counts[clause]:
-            of_eager = f" of {EAGER}" if blocks[0].variant == EAGER else ""
+            of_eager = f" of {EAGER}" if is_eager(blocks[0].variant) else ""
             share = counts[clause] / len(blocks)
             found.append((share, f"{clause} in {counts[clause]} of {text.counted(len(blocks), 'block')}{of_eager}"))
         elif any(_DISTURBANCES.get(name) == clause for name in names):

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def complete(etui: Etui) -> Complete:
-    """Return what is suggested for the last of the words of a line, as bash is told it."""
+    """Return the suggestions for the last word of a line, as bash receives them."""
 
     def answer(*words: str, **variables: str) -> list[str]:
         line = " ".join(words)

@@ -1,4 +1,4 @@
-"""What is told of a session while it is followed: harmless, within the terminal's width, cancelled by Ctrl-C."""
+"""What is printed of a session while it is followed: harmless, within the terminal's width, cancelled by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_line_that_is_redrawn_fits_the_terminal_and_keeps_the_time_left() ->
     reader, writer = pty.openpty()
     with os.fdopen(writer, "w") as terminal:
         talk = ProgressPrinter(terminal, {})
-        long = "block 1 of 6: int8-static-per-tensor/openvino, and whatever else is to be said of it at such length"
+        long = "block 1 of 6: int8-static-per-tensor/openvino, and a message that is longer than the terminal is wide"
         at = datetime.now(UTC).isoformat()
         talk.advance(Event(kind="progress", message=long, done=1, total=6, left_s=125.0, at=at))
         drawn = os.read(reader, 4096).decode()

@@ -83,7 +83,7 @@ def test_a_run_that_claims_to_be_of_a_session_of_this_machine_is_an_imported_one
 
 
 def _terminal(command: list[str | Path], answer: str, environment: dict[str, str]) -> tuple[int, str]:
-    """Run a command on a terminal of its own and answer its question. Returns its exit status and what it said."""
+    """Run a command on a terminal of its own and answer its question. Returns its exit status and its output."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"}, close_fds=True

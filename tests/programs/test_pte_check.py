@@ -36,7 +36,7 @@ def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> byte
         ("cut.pte", "is truncated"),
         ("newer.pte", "another file format (ET13"),
         ("scaled.pte", "input 2 of type int"),
-        ("several.pte", "has no method 'forward'; it has decode, encode"),
+        ("several.pte", "has no method 'forward'; it has decode(float32 [2]); encode"),
         ("missing.pte", "No such file"),
     ],
 )

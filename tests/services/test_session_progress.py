@@ -11,7 +11,7 @@ import json
 import math
 import re
 import statistics
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,7 +141,7 @@ def test_the_command_line_shows_the_share_that_the_screen_shows(path: Path) -> N
         out.truncate(out.seek(0))
         printer.tick()
         shown = re.findall(r"\] +(\d+) %", out.getvalue())
-        assert shown == ([] if progress is None else [str(int(progress.share * 100))])
+        assert shown == ([] if progress is None else [str(int(progress.share_at(datetime.now(UTC)) * 100))])
 
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)

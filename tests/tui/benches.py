@@ -1,4 +1,4 @@
-"""The whole app over a database of made-up runs, on a box whose name and load never change."""
+"""The whole app over a database of made-up runs, on a machine whose name and load never change."""
 
 from __future__ import annotations
 

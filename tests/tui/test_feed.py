@@ -37,7 +37,7 @@ def seen(feed: Feed) -> Snapshot:
 
 
 def queued(store: Store) -> QueuedSession:
-    # The box has another name, so that no runner is started for it here.
+    # The machine has another name, so that no runner is started for it here.
     return store.add_session(SPEC, model=MODEL, box="another-box")
 
 
@@ -63,7 +63,7 @@ def test_a_session_is_seen_from_queued_to_its_end(store: Store, database: Path) 
     assert waiting.changed and waiting.current is None
     assert [run.status for run in waiting.sessions[0].runs] == ["queued", "queued"]
 
-    owner = RunnerIdentity(pid=1, host="another-box", user="u", started_at="now")
+    owner = RunnerIdentity(pid=1, host="another-machine", user="u", started_at="now")
     assert store.claim_next(owner) is not None
     first, second = (run_id for run_id, _ in session.runs)
     store.set_status(first, "measuring")

@@ -44,7 +44,7 @@ def submitted(pilot: Pilot[None]) -> list[Picker.Submitted]:
 
 
 async def ready(pilot: Pilot[None]) -> None:
-    """The box has been looked at, and the first field has the focus."""
+    """The machine has been looked at, and the first field has the focus."""
     await until(pilot, lambda: words(pilot, "total"))
     picker(pilot).focus()
     await pilot.pause()
@@ -62,7 +62,7 @@ async def test_the_whole_form_is_filled_and_run_from_the_keyboard(database: Path
         await ready(pilot)
         await type_text(pilot, "mobile")
         await pilot.press("enter", "tab", "space", "tab", "down", "space", "tab", "down", "down", "down", "enter")
-        await pilot.press("tab", "space", "tab", *"fc", "tab", "4", "tab", "1", "6", "tab", "7")
+        await pilot.press("tab", "space", "tab", *"fc", "tab", "4", "tab", "1", "6", "tab", "tab", "7")
         await pilot.press("tab", "5", "0", "tab", "2", "tab", "1", "tab", "9", "0", "enter")
         assert isinstance(pilot.app.focused, Button)
         await pilot.press("enter")
@@ -142,6 +142,7 @@ async def test_a_combination_left_out_is_counted(database: Path) -> None:
         ("repeat", "abc", "not a whole number"),
         ("calibration", "0", "at least 1"),
         ("inputs", "x", "not a whole number"),
+        ("data", "/no/such/folder", "/no/such/folder"),
         ("seed", "-1", "at least 0"),
         ("seed", "9223372036854775808", "at most 9223372036854775807"),
         ("warmup", "1.5", "not a whole number"),

@@ -30,7 +30,7 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prepared(*keys: str) -> Prepare:
-    """Let the bench settle, show it a quiet box, and type."""
+    """Let the bench settle, show it a quiet machine, and type."""
 
     async def prepare(pilot: Pilot[Any]) -> None:
         await settled(pilot)

@@ -42,7 +42,7 @@ def run_check(job: CheckJob, log: Log) -> CheckResult:
     begin("model")
     model = find_model(job.model)
     if isinstance(model, UserModel) and model.kind == "pte":
-        _check_program(Path(model.path))
+        _check_program(Path(model.path), job.method)
         return CheckResult(files=[model.path])
     if isinstance(model, UserModel) and model.kind == "pt2" and not job.allow_pickle:
         check_exported(Path(model.path))
@@ -96,11 +96,11 @@ def _try_inputs(model: UserModel, built: Built, seed: int) -> None:
         ) from error
 
 
-def _check_program(path: Path) -> None:
+def _check_program(path: Path, requested: str | None) -> None:
     from etui.engine.runtime.execution import LoadedProgram
     from etui.engine.runtime.pte_check import runnable_method
 
-    method = runnable_method(path)
+    method = runnable_method(path, requested)
     LoadedProgram(path, delegate=AS_IS, method=method.name)
 
 

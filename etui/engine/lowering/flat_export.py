@@ -14,8 +14,10 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind
 from torch.utils import _pytree as pytree
 
+from etui.engine.lowering.torch_dims import torch_dims
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.errors import PreparationError
+from etui.jobs import DynamicDims
 
 _PLAIN_TYPES = frozenset({list, tuple, dict, None})
 """The nestings of outputs that lowering can describe; user classes have no name for a file."""
@@ -24,14 +26,18 @@ _RESERVED = frozenset(name for name in dir(torch.fx.GraphModule) if not name.sta
 """Names of attributes of a graph module, which a module's own attributes would replace."""
 
 
-def export(module: nn.Module, inputs: Inputs, structure: CallStructure | None = None) -> ExportedProgram:
-    """Export a module for inputs of exactly these shapes and dtypes; ``structure`` None means positional tensors."""
+def export(
+    module: nn.Module, inputs: Inputs, structure: CallStructure | None = None, dynamic: DynamicDims | None = None
+) -> ExportedProgram:
+    """Export a module for inputs of exactly these shapes and dtypes, or of the ``dynamic`` ranges of them;
+    ``structure`` None means positional tensors."""
     structure = structure or plain_structure(len(inputs))
     arguments = structure.arguments(inputs)
     if isinstance(module, torch.jit.ScriptModule):
         program = _of_script(module, arguments.args, arguments.kwargs)
     else:
-        program = torch.export.export(module, arguments.args, arguments.kwargs, strict=False)
+        shapes = torch_dims(module, structure, dynamic)
+        program = torch.export.export(module, arguments.args, arguments.kwargs, dynamic_shapes=shapes, strict=False)
     if not structure.is_plain:
         _flatten_inputs(program, inputs)
     _flatten_outputs(program)

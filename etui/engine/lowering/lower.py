@@ -25,7 +25,7 @@ from etui.engine.lowering.flat_export import export
 from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.lowering.noop_program import NOOP, write_noop
-from etui.engine.lowering.quantize import Graph, halve, quantize
+from etui.engine.lowering.quantize import Graph, halve, plain_graph, quantize
 from etui.engine.lowering.source_map_builder import source_map_of
 from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.engine.lowering.unsupported import refuse_missing_kernels, refuse_unsupported, unrolled
@@ -40,6 +40,7 @@ from etui.insight import Section
 from etui.jobs import LowerJob, LowerResult
 from etui.programs.files import sections_of
 from etui.programs.flatbuffer import DamagedFile
+from etui.programs.program import FORWARD
 from etui.programs.source_map import ETRECORD, write_source_map
 from etui.results import Artifact, Delegation, ModelInfo, Stage
 from etui.text import counted
@@ -108,7 +109,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         stages = _Stages(log, job.run_id, job.delegate)
         bundle = Bundle.open(Path(job.bundle), job.model)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
-            result = _copy_program(bundle.model, job, folder, stages)
+            result = _copy_program(bundle.model, job, folder, stages, bundle.result.method)
         else:
             result = _prepare(bundle, job, folder, stages)
         result = msgspec.structs.replace(
@@ -188,18 +189,21 @@ def _graph(
     if job.precision in {"fp32", "fp16"}:
         half = job.precision == "fp16"
         with stages.stage("export", "exporting in half precision" if half else "exporting"):
-            graph = halve(module, inputs, call) if half else Graph(export(module, inputs, call), call.bound(module))
+            program_of = halve if half else plain_graph
+            graph = program_of(module, inputs, call, job.dynamic)
         stages.graphs.add("aten", graph.program.graph_module, stages.done[-1].seconds)
         return graph
     exported = None
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
-            exported = export(module, inputs, call)
+            exported = export(module, inputs, call, job.dynamic)
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         recipe_id = recipe(bundle.model.family, job.precision, job.delegate)
-        graph = quantize(module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32)
+        graph = quantize(
+            module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32, dynamic=job.dynamic
+        )
         details.append(graph.detail)
         if job.keep_fp32:
             details.append(f"kept in FP32: {', '.join(job.keep_fp32)}")
@@ -248,14 +252,15 @@ def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact
     return artifact
 
 
-def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages) -> LowerResult:
-    """Copy a finished program, and read its description from the file."""
+def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages, method: str | None) -> LowerResult:
+    """Copy a finished program, and read the description of the measured method from the file."""
     from executorch.exir._serialize._program import deserialize_pte_binary
 
     with stages.stage("load", "copying the program") as details:
         shutil.copyfile(model.path, folder / PROGRAM)
         program: Any = deserialize_pte_binary((folder / PROGRAM).read_bytes())
-        plan = getattr(program, "program", program).execution_plan[0]
+        plans = getattr(program, "program", program).execution_plan
+        plan = next((each for each in plans if each.name == (method or FORWARD)), plans[0])
         backends = sorted({delegate.id for delegate in plan.delegates})
         details.append(f"delegates: {', '.join(backends) or 'none'}")
     return LowerResult(
@@ -264,6 +269,7 @@ def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages
         stages=stages.done,
         planned_bytes=sum(plan.non_const_buffer_sizes),
         delegation=None,
+        method=method,
     )
 
 

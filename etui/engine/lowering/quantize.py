@@ -19,6 +19,7 @@ from etui.engine.lowering.keep_fp32 import is_under, module_path
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
+from etui.jobs import DynamicDims
 from etui.text import counted
 
 _GROUP_SIZE = 32
@@ -44,10 +45,17 @@ class Graph(NamedTuple):
     observed: torch.fx.GraphModule | None = None
 
 
-def halve(module: nn.Module, inputs: Inputs, structure: CallStructure) -> Graph:
+def plain_graph(
+    module: nn.Module, inputs: Inputs, structure: CallStructure, dynamic: DynamicDims | None = None
+) -> Graph:
+    """Export a module as it is."""
+    return Graph(export(module, inputs, structure, dynamic), structure.bound(module))
+
+
+def halve(module: nn.Module, inputs: Inputs, structure: CallStructure, dynamic: DynamicDims | None = None) -> Graph:
     """Export a module in half precision, with half-precision floating-point inputs."""
     half = module.half()
-    program = export(half, program_inputs(inputs, "fp16"), structure)
+    program = export(half, program_inputs(inputs, "fp16"), structure, dynamic)
     return Graph(program, structure.bound(half), detail="16-bit weights and activations")
 
 
@@ -61,6 +69,7 @@ def quantize(
     structure: CallStructure | None = None,
     keep: Sequence[str] = (),
     keep_observed: bool = False,
+    dynamic: DynamicDims | None = None,
 ) -> Graph:
     """Quantize by a recipe (see ``etui.catalog.precisions.recipe``), keeping the modules ``keep`` in FP32.
 
@@ -72,10 +81,10 @@ def quantize(
     """
     name = recipe.partition("/")[0]
     if name == "8da4w":
-        return _four_bit_linear(module, inputs, structure or plain_structure(len(inputs)), keep)
+        return _four_bit_linear(module, inputs, structure or plain_structure(len(inputs)), keep, dynamic)
     assert exported is not None
     quantizer = _quantizer(module, exported, name, keep)
-    return _pt2e(exported, inputs, calibration, quantizer, keep_observed=keep_observed)
+    return _pt2e(exported, inputs, calibration, quantizer, keep_observed=keep_observed, dynamic=dynamic)
 
 
 def _quantizer(module: nn.Module, exported: ExportedProgram, name: str, keep: Sequence[str]) -> Quantizer:
@@ -113,6 +122,7 @@ def _pt2e(
     calibration: Sequence[Inputs],
     quantizer: Quantizer,
     keep_observed: bool,
+    dynamic: DynamicDims | None,
 ) -> Graph:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -140,7 +150,7 @@ def _pt2e(
             "the recipe quantizes nothing in this model",
             "choose another precision, or keep fewer modules in FP32",
         )
-    program = export(converted, inputs)
+    program = export(converted, inputs, None, dynamic)
     _compute_weights_once(converted)
     return Graph(
         program,
@@ -177,7 +187,9 @@ def _compute_weights_once(module: torch.fx.GraphModule) -> None:
     module.recompile()
 
 
-def _four_bit_linear(module: nn.Module, inputs: Inputs, structure: CallStructure, keep: Sequence[str]) -> Graph:
+def _four_bit_linear(
+    module: nn.Module, inputs: Inputs, structure: CallStructure, keep: Sequence[str], dynamic: DynamicDims | None
+) -> Graph:
     from torchao.quantization import Int8DynamicActivationIntxWeightConfig, quantize_
     from torchao.quantization.granularity import PerGroup
     from torchao.utils import unwrap_tensor_subclass
@@ -198,7 +210,7 @@ def _four_bit_linear(module: nn.Module, inputs: Inputs, structure: CallStructure
     quantize_(module, config, filter_fn=lambda layer, _name: id(layer) in quantizable)
     unwrap_tensor_subclass(module)
     detail = f"{counted(len(quantizable), 'linear layer')}, groups of {_GROUP_SIZE} weights"
-    return Graph(export(module, inputs, structure), structure.bound(module), detail=detail)
+    return Graph(export(module, inputs, structure, dynamic), structure.bound(module), detail=detail)
 
 
 def _divides(layer: nn.Linear) -> bool:

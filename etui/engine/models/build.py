@@ -16,6 +16,7 @@ from torch import nn
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
 from etui.engine.models.exported_program import load_exported
+from etui.engine.models.input_shapes import factory_arguments
 from etui.engine.models.torchvision_outputs import torchvision_options, with_output
 from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.engine.models.user_code import UserFile
@@ -23,6 +24,7 @@ from etui.engine.models.user_inputs import Examples
 from etui.errors import PreparationError
 from etui.model import Args
 from etui.model import Model as DeclaredModel
+from etui.spec import OWN_SHAPE, Shape
 
 _INITIALIZERS = (
     "uniform_",
@@ -42,22 +44,29 @@ _INITIALIZERS = (
 class Built(NamedTuple):
     """A module in eval mode and, for a user's model, its example inputs. ``sources`` has the hash of each source file
     that a factory was run from (see ``etui.engine.models.user_code``), ``declared`` is the ``etui.Model`` that it
-    returned, if it did."""
+    returned, if it did, and ``rest`` the part of the requested shape that its inputs do not have yet."""
 
     module: nn.Module
     example: Examples | None
     sources: dict[str, str] | None = None
     declared: DeclaredModel | None = None
+    rest: Shape = OWN_SHAPE
 
 
 def build(
-    model: Model, initialize: bool = True, seed: int = 0, allow_pickle: bool = False, *, freeze: bool = True
+    model: Model,
+    initialize: bool = True,
+    seed: int = 0,
+    allow_pickle: bool = False,
+    shape: Shape = OWN_SHAPE,
+    *,
+    freeze: bool = True,
 ) -> Built:
     """Build the module to measure, in eval mode.
 
     Without ``initialize`` a catalog model's parameters are uninitialized memory, which saves most of the build time if
-    weights are loaded right after. ``allow_pickle`` lets an exported program run its own code. Without ``freeze``, the
-    parameters that require gradients still do.
+    weights are loaded right after. ``allow_pickle`` lets an exported program run its own code. A factory gets the parts
+    of ``shape`` that it has parameters for. Without ``freeze``, the parameters that require gradients still do.
 
     Raises:
         PreparationError: a user's file does not provide a module.
@@ -65,7 +74,7 @@ def build(
     if isinstance(model, ModelEntry):
         torch.manual_seed(seed)
         return Built(finish(model, build_raw(model, initialize), keep=initialize, freeze=freeze), None)
-    built = _build_user_model(model, seed, allow_pickle)
+    built = _build_user_model(model, seed, allow_pickle, shape)
     return built._replace(module=_evaluating(built.module, freeze))
 
 
@@ -230,18 +239,23 @@ _WRAPPERS: dict[str, Callable[[nn.Module], nn.Module]] = {
 }
 
 
-def _build_user_model(model: UserModel, seed: int, allow_pickle: bool) -> Built:
+def _build_user_model(model: UserModel, seed: int, allow_pickle: bool, shape: Shape) -> Built:
     if model.kind == "pt2":
         exported = load_exported(Path(model.path), allow_pickle=allow_pickle)
         example = Args(*exported.positional, **exported.by_name)
-        return Built(exported.module, Examples.of(example, model.reference))
+        return Built(exported.module, Examples.of(example, model.reference), rest=shape)
     if model.kind == "factory":
-        returned, sources = _call_factory(model, seed)
+        returned, sources, rest = _call_factory(model, seed, shape)
         if isinstance(returned, DeclaredModel) and isinstance(returned.module, nn.Module):
+            if returned.dynamic_shapes is not None:
+                raise PreparationError(
+                    f"{model.reference} declares dynamic_shapes, but programs have the shapes of the examples",
+                    "leave dynamic_shapes out, and give examples of the shape to measure",
+                )
             examples = Examples.of_model(returned.inputs, returned.labels, model.reference)
-            return Built(returned.module, examples, sources, returned)
+            return Built(returned.module, examples, sources, returned, rest)
         if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], nn.Module):
-            return Built(returned[0], Examples.of(returned[1], model.reference), sources)
+            return Built(returned[0], Examples.of(returned[1], model.reference), sources, rest=rest)
         raise PreparationError(
             f"{model.reference} does not return a module and its example inputs",
             "return (module, (tensor, ..)) or etui.Model(module, inputs=..) from it",
@@ -249,8 +263,9 @@ def _build_user_model(model: UserModel, seed: int, allow_pickle: bool) -> Built:
     raise PreparationError(f"{model.path} is a finished program and has no module", "measure it as it is")
 
 
-def _call_factory(model: UserModel, seed: int) -> tuple[object, dict[str, str]]:
-    """Call the factory in the user's file; return its result and the hashes of the sources that it was run from.
+def _call_factory(model: UserModel, seed: int, shape: Shape) -> tuple[object, dict[str, str], Shape]:
+    """Call the factory in the user's file; return its result, the hashes of the sources that it was run from, and the
+    parts of the shape that it has no parameters for.
 
     The random number generators of torch, Python and NumPy are seeded with ``seed``. Exceptions of the user's code are
     not caught, so that the user sees them.
@@ -263,5 +278,6 @@ def _call_factory(model: UserModel, seed: int) -> tuple[object, dict[str, str]]:
         factory = getattr(module, model.factory or "", None)
         if not callable(factory):
             raise PreparationError(f"{model.path} has no function {model.factory}", "check the name after the colon")
-        returned: object = factory()
-    return returned, file.sources
+        arguments = factory_arguments(factory, shape)
+        returned: object = factory(**arguments.keywords)
+    return returned, file.sources, arguments.rest

@@ -30,9 +30,11 @@ from etui.engine.models.call_structure import (
 from etui.engine.models.data_folder import Target
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.exported_program import check_exported
+from etui.engine.models.input_shapes import changed_to, naming_layer, requested
 from etui.engine.models.inputs import (
     INPUTS_VERSION,
     InputSet,
+    at_shape,
     catalog_inputs,
     catalog_target,
     data_inputs,
@@ -55,6 +57,7 @@ from etui.files.cache_entries import discard, hold, making
 from etui.files.hashing import file_stamp
 from etui.jobs import BundleJob, BundleResult
 from etui.results import ModelInfo, Stage, TaskMetric, Tolerance, WeightsInfo
+from etui.spec import OWN_SHAPE, Shape
 
 BUNDLE_VERSION = 2
 """Increase it when a bundle's files change their layout or meaning."""
@@ -79,6 +82,7 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     """
     start = time.perf_counter()
     model = find_model(job.model)
+    job = msgspec.structs.replace(job, shape=requested(model, job.shape))
     log(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
     models = Path(job.cache_dir) / "models"
     # A factory's model is only known after the factory was called, which the eager model needs anyway.
@@ -173,7 +177,13 @@ class Bundle:
         if _is_pt2(self.model):
             # Before any part of it is loaded.
             self._check_file()
-        built = build(self.model, initialize=False, seed=self.result.seed, allow_pickle=self.result.allow_pickle)
+        built = build(
+            self.model,
+            initialize=False,
+            seed=self.result.seed,
+            allow_pickle=self.result.allow_pickle,
+            shape=self.result.shape,
+        )
         self._check_same(built)
         module = built.module
         if (self.path / _WEIGHTS).is_file():
@@ -335,7 +345,7 @@ class _Declared(NamedTuple):
 
 
 def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
-    built = weights.load(model, resolved, job.seed, job.allow_pickle)
+    built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
     inputs = _inputs(model, resolved, job, built)
     state, attributes = _state_of(built.module, others=True), structure(built.module)
     return _FactoryOutput(built, inputs, state, attributes, _declared(built, inputs, model))
@@ -367,20 +377,30 @@ def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> In
     """Return the inputs that a folder has for a model that is not a factory's."""
     assert job.data is not None
     if isinstance(model, ModelEntry):
-        target = catalog_target(model, resolved.folder, job.seed)
+        target, batch = catalog_target(model, resolved.folder, job.seed, job.shape), job.shape.batch
     elif model.kind == "pte":
-        tensors = program_file_inputs(Path(model.path), 1, job.seed).accuracy[0]
-        target = Target(tensors, plain_structure(len(tensors)), model.name)
+        tensors = program_file_inputs(Path(model.path), 1, job.seed, job.method).accuracy[0]
+        target, batch = Target(tensors, plain_structure(len(tensors)), model.name), None
     else:
-        target = target_of(model, weights.load(model, resolved, job.seed, job.allow_pickle), job.seed)
-    return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+        built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
+        target, batch = target_of(model, built, job.seed), built.rest.batch
+    return _of_target(target, job, batch, model.reference)
+
+
+def _of_target(target: Target, job: BundleJob, batch: int | None, source: str) -> InputSet:
+    """Return the inputs that a folder has for a target of single items, in batches."""
+    assert job.data is not None
+    inputs = data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+    return at_shape(inputs, Shape(batch=batch), source)
 
 
 def target_of(model: UserModel, built: Built, seed: int) -> Target:
-    """Return what files become as inputs of a user's module."""
+    """Return what files become as inputs of a user's module: of the requested shape, except for the batch."""
     assert built.example is not None
     example = built.example.take(1, seed)[0]
-    return Target(example.tensors, example.structure, model.name, module=built.module)
+    shape = msgspec.structs.replace(built.rest, batch=None)
+    (tensors,) = changed_to(shape, [example.tensors], model.reference)
+    return Target(tensors, example.structure, model.name, module=built.module)
 
 
 def _key(
@@ -412,10 +432,13 @@ def _key(
         described = (model.source, model.identity())
     if data is not None:
         described = (described, _content_of(data))
+    if job.method is not None:
+        described = (described, "method", job.method)
     parts = (
         (BUNDLE_VERSION, INPUTS_VERSION, resolved.identity, job.seed, job.accuracy_inputs, job.calibration_count),
         # A bundle that was built while the file's code ran must not be used if that is not allowed.
         (described, "allow pickle") if job.allow_pickle and _is_pt2(model) else described,
+        *([job.shape] if job.shape != OWN_SHAPE else []),
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
@@ -476,7 +499,7 @@ def _build(
                 )
                 (folder / _STRUCTURE).write_bytes(msgspec.json.encode(factory_output.structure))
             else:
-                built = weights.load(model, resolved, job.seed, job.allow_pickle)
+                built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
                 inputs = made.data or _inputs(model, resolved, job, built)
                 state = _state_of(built.module, others=False)
             module = built.module
@@ -486,7 +509,7 @@ def _build(
                 state.save(folder / _WEIGHTS)
             weights_info = msgspec.structs.replace(weights_info, sha256=state.sha256)
             call = (inputs.structure or plain_structure(len(inputs.accuracy[0]))).bound(module)
-            with unchanged(module), torch.inference_mode():
+            with unchanged(module), naming_layer(module, job.shape, model.name), torch.inference_mode():
                 outputs = [call(*tensors) for tensors in inputs.accuracy]
             check_outputs(outputs[0], model.name)
             dataclass_outputs = has_dataclasses(outputs[0])
@@ -497,7 +520,7 @@ def _build(
                 metric_eager = value_of_metric(declared.metric, outputs, labels, model.name)
         else:
             assert isinstance(model, UserModel)
-            inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed)
+            inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed, job.method)
         lists = {"accuracy": inputs.accuracy, "calibration": inputs.calibration}
         _write_lists(folder / _INPUTS, {**lists, "labels": [tensors for tensors, _ in declared.labels]})
         _check_files(model, resolved, job, factory_output, stamp)
@@ -513,12 +536,14 @@ def _build(
             seed=job.seed,
             file_stamp=stamp,
             allow_pickle=job.allow_pickle,
+            method=job.method,
             structure=msgspec.json.encode(inputs.structure).decode() if inputs.structure is not None else "",
             dataclass_outputs=dataclass_outputs,
             tolerances=declared.tolerances,
             metric=declared.metric[0] if declared.metric is not None else "",
             metric_eager=metric_eager,
             labels=msgspec.json.encode([node for _, node in declared.labels]).decode() if declared.labels else "",
+            shape=job.shape,
         )
         (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
@@ -536,10 +561,9 @@ def _check_files(
 
 def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Built) -> InputSet:
     if isinstance(model, ModelEntry):
-        return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder)
+        return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder, job.shape)
     if job.data is not None:
-        target = target_of(model, built, job.seed)
-        return data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+        return _of_target(target_of(model, built, job.seed), job, built.rest.batch, model.reference)
     example, module = built.example, built.module
     assert example is not None
 
@@ -551,7 +575,8 @@ def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Bui
             return False
         return True
 
-    return example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
+    inputs = example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
+    return at_shape(inputs, built.rest, model.reference)
 
 
 def _structure_of(result: BundleResult, count: int) -> CallStructure:

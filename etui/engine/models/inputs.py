@@ -14,12 +14,14 @@ import torch
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.data_folder import MEAN_AND_STD, Target, read_folder
+from etui.engine.models.input_shapes import batch_count, changed_to, joined
 from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
 from etui.engine.models.user_inputs import NO_LABEL, Example, Examples, content
 from etui.engine.runtime.pte_check import NAMED, runnable_method
 from etui.errors import PreparationError
 from etui.results import InputsInfo
+from etui.spec import OWN_SHAPE, InputSize, Shape, shape_text
 
 INPUTS_VERSION = 2
 """Increase it when the same recipe gives other inputs than before."""
@@ -54,35 +56,48 @@ class InputSet(NamedTuple):
 
 
 def catalog_inputs(
-    entry: ModelEntry, accuracy: int, calibration: int, seed: int, tokenizer_folder: Path | None
+    entry: ModelEntry,
+    accuracy: int,
+    calibration: int,
+    seed: int,
+    tokenizer_folder: Path | None,
+    shape: Shape = OWN_SHAPE,
 ) -> InputSet:
-    """Generate inputs for a catalog model, with batch size 1.
+    """Generate inputs for a catalog model at the requested shape; by default one item of the model's own size.
 
     ``tokenizer_folder`` is a Hugging Face folder with a tokenizer; without it a text model gets seeded random tokens.
     """
     tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
+    text = entry.text
+    if text is not None and shape.sequence is not None:
+        text = msgspec.structs.replace(text, length=shape.sequence)
+    size = shape.input_size or ((entry.image.size, entry.image.size) if entry.image is not None else (0, 0))
     sets: dict[str, list[Inputs]] = {}
     for stream, count in (("accuracy", accuracy), ("calibration", calibration)):
         columns: list[list[Inputs]] = []
-        if entry.text is not None:
-            columns.append(_texts(entry.text, count, seed, stream, tokenizer))
+        count = batch_count(count, shape.batch) * (shape.batch or 1)
+        if text is not None:
+            columns.append(_texts(text, count, seed, stream, tokenizer))
         if entry.image is not None:
-            columns.append([(photo,) for photo in photos(entry.image, count, seed, stream)])
-        sets[stream] = [tuple(tensor for part in parts for tensor in part) for parts in zip(*columns, strict=True)]
+            columns.append([(photo,) for photo in photos(entry.image, count, seed, stream, size)])
+        items = [tuple(tensor for part in parts for tensor in part) for parts in zip(*columns, strict=True)]
+        sets[stream] = joined(items, shape.batch)
     kinds: list[str] = []
     details: list[str] = []
     splits: list[str] = []
     if entry.image is not None:
         kinds.append("photos")
-        details.append(f"seeded crops of two photos, {entry.image.size}x{entry.image.size}")
+        details.append(f"seeded crops of two photos, {size[0]}x{size[1]}")
         splits.append("evaluation uses crops of the left parts of the photos, calibration of the right parts")
-    if entry.text is not None:
+    if text is not None:
         kinds.append("sentences" if tokenizer is not None else "tokens")
         source = "sentences with the model's tokenizer" if tokenizer is not None else "seeded random tokens"
-        details.append(f"{source}, length {entry.text.length}")
+        details.append(f"{source}, length {text.length}")
         splits.append(
             "calibration uses other sentences" if tokenizer is not None else "calibration uses other random tokens"
         )
+    if shape.batch is not None:
+        details.append(f"batches of {shape.batch}")
     info = _info(" and ".join(kinds), "; ".join(details), "; ".join(splits), sets["accuracy"], sets["calibration"])
     return InputSet(sets["accuracy"], sets["calibration"], info)
 
@@ -121,6 +136,25 @@ def example_inputs(
     return input_set.structured(structure)
 
 
+def at_shape(inputs: InputSet, shape: Shape, source: str) -> InputSet:
+    """Return the inputs of a user's model changed to a shape, described as such; see ``changed_to``. The items of a
+    changed batch have no labels."""
+    if shape == OWN_SHAPE:
+        return inputs
+    accuracy = changed_to(shape, inputs.accuracy, source)[: batch_count(len(inputs.accuracy), shape.batch)]
+    calibration = inputs.calibration and changed_to(shape, inputs.calibration, source)
+    calibration = calibration[: batch_count(len(calibration), shape.batch)]
+    info = inputs.info
+    detail = f"{info.detail}; changed to {shape_text(shape)}"
+    changed = inputs._replace(
+        accuracy=accuracy,
+        calibration=calibration,
+        info=_info(info.kind, detail, info.split, accuracy, calibration),
+        labels=inputs.labels if shape.batch is None else None,
+    )
+    return changed if inputs.structure is None else changed.structured(inputs.structure)
+
+
 def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) -> InputSet:
     """Use each of the user's examples for accuracy or for calibration, in the requested proportion."""
     first = min(accuracy, max(1, round(len(examples) * accuracy / (accuracy + calibration))))
@@ -151,13 +185,14 @@ def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, s
     return InputSet(evaluation, calibrating, info).structured(target.structure)
 
 
-def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int) -> Target:
-    """Return what files become as inputs of a catalog model."""
-    example = catalog_inputs(entry, 1, 0, seed, tokenizer_folder).accuracy[0]
+def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int, shape: Shape = OWN_SHAPE) -> Target:
+    """Return what files become as inputs of a catalog model: single items of a shape."""
+    single = msgspec.structs.replace(shape, batch=None)
+    example = catalog_inputs(entry, 1, 0, seed, tokenizer_folder, single).accuracy[0]
     tokenizer = _load_tokenizer(tokenizer_folder) if entry.text is not None else None
     tokenize = None
     if tokenizer is not None and entry.text is not None and entry.text.count == 1 and entry.image is None:
-        recipe = entry.text
+        recipe = msgspec.structs.replace(entry.text, length=shape.sequence or entry.text.length)
 
         def tokenize(text: str) -> Inputs:
             ids, mask = _encoded(recipe, text, tokenizer)
@@ -202,24 +237,31 @@ def _others(
     return variations
 
 
-def program_file_inputs(path: Path, accuracy: int, seed: int) -> InputSet:
-    """Generate seeded random inputs with the shapes and dtypes of a finished program's method.
+def program_file_inputs(path: Path, accuracy: int, seed: int, method_name: str | None = None) -> InputSet:
+    """Generate seeded random inputs with the shapes and dtypes of a finished program's method; see ``runnable_method``
+    for which.
 
     Raises:
         PreparationError: the file is not a program, cannot be run here, or has inputs that are not tensors.
     """
-    method = runnable_method(path)
+    method = runnable_method(path, method_name)
     generator = _generator(seed, "accuracy")
     inputs = [
-        tuple(_random(signature.shape or [], NAMED[signature.dtype], generator) for signature in method.inputs)
+        tuple(
+            _random(signature.shape or [], NAMED[signature.dtype], generator)
+            for signature in method.inputs
+            if signature.index not in method.fixed
+        )
         for _ in range(accuracy)
     ]
     return InputSet(inputs, [], _info("random", "seeded random values in the program's shapes", "", inputs, []))
 
 
-def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torch.Tensor]:
-    """Return ``count`` normalized tensors of shape (1, 3, size, size): seeded square crops of scikit-learn's two
-    photos.
+def photos(
+    recipe: ImageRecipe, count: int, seed: int, stream: str, size: InputSize | None = None
+) -> list[torch.Tensor]:
+    """Return ``count`` normalized tensors of shape (1, 3, height, width), by default squares of the recipe's size:
+    seeded crops of scikit-learn's two photos.
 
     The stream ``accuracy`` uses the left parts, other streams the right parts (half of the crops mirrored), so that
     they share no pixels.
@@ -239,14 +281,16 @@ def photos(recipe: ImageRecipe, count: int, seed: int, stream: str) -> list[torc
         raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
     pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in MEAN_AND_STD[recipe.normalization])
+    height, width = size or (recipe.size, recipe.size)
     crops = []
     for index in range(count):
         picture = pictures[index % len(pictures)]
         share, across, down = torch.rand(3, generator=generator).tolist()
         side = int(min(picture.size) * (_SMALLEST_CROP + (1 - _SMALLEST_CROP) * share))
-        left, top = int((picture.width - side) * across), int((picture.height - side) * down)
-        size = (recipe.size, recipe.size)
-        crop = picture.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        across_side, down_side = (side * part // max(height, width) for part in (width, height))
+        left, top = int((picture.width - across_side) * across), int((picture.height - down_side) * down)
+        box = (left, top, left + across_side, top + down_side)
+        crop = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
         if stream != "accuracy" and index // len(pictures) % 2 == 0:
             crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = torch.from_numpy(numpy.array(crop)).permute(2, 0, 1).float() / 255

@@ -19,6 +19,7 @@ from etui.engine.models.file_hashes import content_hash
 from etui.engine.models.inputs import photos
 from etui.errors import WeightsError
 from etui.events import Event, utc_now
+from etui.spec import OWN_SHAPE, Shape
 
 SYNTHETIC_VERSION = 1
 """Increase it when the same seed gives other synthetic weights than before."""
@@ -84,15 +85,15 @@ def is_same(resolved: Resolved, cache_dir: Path) -> bool:
     return resolved.path is None or _identity(resolved.path, cache_dir) == resolved.identity
 
 
-def load(model: Model, resolved: Resolved, seed: int, allow_pickle: bool = False) -> Built:
+def load(model: Model, resolved: Resolved, seed: int, allow_pickle: bool = False, shape: Shape = OWN_SHAPE) -> Built:
     """Build the module to measure with its weights, in eval mode. ``allow_pickle`` lets an exported program run its own
-    code.
+    code; a factory gets the parts of ``shape`` that it has parameters for.
 
     Raises:
         WeightsError: the weights do not fit.
     """
     if isinstance(model, UserModel):
-        built = build(model, seed=seed, allow_pickle=allow_pickle)
+        built = build(model, seed=seed, allow_pickle=allow_pickle, shape=shape)
         if resolved.path is not None:
             _fit(built.module, read_state_dict(resolved.path), resolved.path)
         return built

@@ -11,7 +11,9 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 from executorch.extension.pybindings import _C
 
@@ -23,6 +25,9 @@ from etui.engine.explain.known_causes import explain_log, runtime_code
 from etui.engine.explain.native_output import output_of
 from etui.engine.runtime.input_dtypes import DTYPES
 from etui.errors import EtuiError
+from etui.programs.files import mapped
+from etui.programs.flatbuffer import DamagedFile
+from etui.programs.program import FORWARD, read_program
 
 TensorTuple = tuple[torch.Tensor, ...]
 
@@ -86,9 +91,9 @@ class LoadedProgram:
     The program and its bytes are referenced as long as the method, because the runtime reads from both.
     """
 
-    def __init__(self, path: Path, *, delegate: str, method: str = "forward", trace: bool = False) -> None:
+    def __init__(self, path: Path, *, delegate: str, method: str | None = None, trace: bool = False) -> None:
         """Load ``path``, a program lowered for ``delegate`` ("as-is" if unknown). With ``trace`` the runtime records an
-        ETDump.
+        ETDump. ``method`` is by default the one that the program was prepared for, ``forward`` or its only method.
 
         Raises:
             RuntimeFailure: the file is not a program, or it needs a backend that this runtime lacks.
@@ -96,6 +101,7 @@ class LoadedProgram:
         self._data: bytes | None = None
         self._name = path.name
         self._is_own = delegate != AS_IS
+        method = method or _requested_method(path) or FORWARD
         from_memory = False
         for support in _supports(path, delegate):
             support.prepare_runtime()
@@ -107,8 +113,11 @@ class LoadedProgram:
             log = output_of(lambda: self._load(path, method, from_memory=from_memory, trace=trace), RuntimeError)
             raise self._failure(error, f"ExecuTorch cannot load {path.name}", log) from error
         meta = self._method.method_meta()
+        self._fixed = {} if self._is_own else _fixed_inputs(path, self._method_name)
         self._input_dtypes = [
-            DTYPES.get(int(meta.input_tensor_meta(i).dtype()), torch.float32) for i in range(meta.num_inputs())
+            DTYPES.get(int(meta.input_tensor_meta(i).dtype()), torch.float32)
+            for i in range(meta.num_inputs())
+            if i not in self._fixed
         ]
 
     def _load(self, path: Path, method: str, *, from_memory: bool, trace: bool) -> None:
@@ -124,6 +133,7 @@ class LoadedProgram:
             if len(names) != 1:
                 raise RuntimeFailure(f"{path.name} has no method {method!r}; it has {', '.join(names)}")
             method = names[0]
+        self._method_name = method
         self._method = self._program.load_method(method)
         done = time.perf_counter()
         self.program_load_ms = (loaded - start) * 1e3
@@ -138,7 +148,8 @@ class LoadedProgram:
         return RuntimeFailure(cause, _load_hint(str(error), is_own=self._is_own))
 
     def fit(self, inputs: Sequence[torch.Tensor]) -> TensorTuple:
-        """Convert inputs to this program's dtypes (FP16 programs take half-precision tensors) and contiguous memory.
+        """Convert inputs to this program's dtypes (FP16 programs take half-precision tensors) and contiguous memory;
+        insert inputs that are None or numbers.
 
         The runtime reads a non-contiguous tensor as if it were contiguous and silently computes wrong results.
 
@@ -147,7 +158,12 @@ class LoadedProgram:
         """
         if len(inputs) != len(self._input_dtypes):
             raise RuntimeFailure(f"the program takes {len(self._input_dtypes)} inputs, but {len(inputs)} were given")
-        return tuple(tensor.to(dtype).contiguous() for tensor, dtype in zip(inputs, self._input_dtypes, strict=True))
+        fitted: list[Any] = [
+            tensor.to(dtype).contiguous() for tensor, dtype in zip(inputs, self._input_dtypes, strict=True)
+        ]
+        for index, value in sorted(self._fixed.items()):
+            fitted.insert(index, value)
+        return tuple(fitted)
 
     def __call__(self, inputs: TensorTuple) -> list[torch.Tensor]:
         """Run once: set the inputs, execute, and clone the outputs out of the program's memory."""
@@ -192,6 +208,28 @@ def _supports(path: Path, delegate: str) -> list[DelegateSupport]:
         record.backend: record.name for record in RECORDS.values() if record.support == "run" and record.backend
     }
     return [delegate_support(backends[backend]) for backend in _contained(path, list(backends))]
+
+
+class _Prepared(msgspec.Struct):
+    method: str | None = None
+
+
+def _requested_method(path: Path) -> str | None:
+    """Return the method that a prepared program is measured by, from its description (``LowerResult``) next to it."""
+    try:
+        return msgspec.json.decode(path.with_name("lowered.json").read_bytes(), type=_Prepared).method
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _fixed_inputs(path: Path, method: str) -> dict[int, bool | int | float | None]:
+    """Return the inputs of a finished program that are None, numbers or booleans, by index."""
+    try:
+        with mapped(path) as buffer:
+            methods = read_program(buffer).methods
+    except (DamagedFile, OSError):  # the runtime has accepted the file
+        return {}
+    return next((found.fixed for found in methods if found.name == method), {})
 
 
 def _contained(path: Path, texts: Sequence[str]) -> list[str]:

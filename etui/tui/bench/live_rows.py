@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Iterable
 
 from etui.results import LIVE_STATUSES
-from etui.spec import EAGER
 from etui.tui.feed import LiveSession
 from etui.tui.runs_columns import LiveRow
 
@@ -30,5 +29,5 @@ def measured_blocks(sessions: Iterable[LiveSession], run_id: str) -> int:
     for live in sessions:
         for each, variant in live.session.runs:
             if each == run_id:
-                return len(live.medians.get(variant.label, ())) + len(live.medians.get(EAGER, ()))
+                return len(live.medians.get(variant.label, ())) + len(live.medians.get(variant.eager_label, ()))
     return 0

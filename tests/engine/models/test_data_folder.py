@@ -210,3 +210,19 @@ def test_files_that_do_not_fit_are_named_in_one_line(
 def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         read_folder(tmp_path / "none", pair(), 8, 0)
+
+
+@pytest.mark.slow
+def test_calibration_on_other_images_changes_the_quantized_program(workshop: Workshop, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pictures", 6)
+    model = f"{TINY}:convolutional"
+    programs = set()
+    for shade in (0, 255):
+        for image in folder.glob("*/*.png"):
+            number = int(image.stem)
+            Image.new("RGB", (20, 20), (abs(shade - number), number, 7 * number)).save(image)
+        result = workshop.bundle(model, data=str(folder))
+        lowered = workshop.lower(model, result, "int8")
+        programs.add(lowered.artifact.sha256)
+        (Path(lowered.path).parent).rename(tmp_path / f"program{shade}")
+    assert len(programs) == 2

@@ -16,8 +16,10 @@ from etui.engine.models.bundle import Bundle
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.inputs import example_inputs
 from etui.engine.models.module_state import unchanged, weights_dtype
+from etui.engine.models.outputs import flat_outputs
 from etui.engine.models.task_metric import metric_of, value_of_metric
 from etui.engine.models.user_inputs import Examples, content
+from etui.engine.runtime.execution import LoadedProgram
 from etui.errors import PreparationError
 from etui.jobs import AccuracyJob
 from etui.results import Accuracy
@@ -199,3 +201,39 @@ def test_program_of_a_bf16_model_is_judged_as_bf16(workshop: Workshop) -> None:
     assert accuracy.verdict == "PASS" and accuracy.end_to_end.against.startswith("BF16")
     with pytest.raises(PreparationError, match="bf16 weights"):
         judged(workshop, "bfloat16", "int8")
+
+
+class Flags(nn.Module):
+    """Takes None, numbers and a flag between its tensors.
+
+    The first argument is a tensor, since ExecuTorch cannot lower a program whose first input is None.
+    """
+
+    def forward(
+        self, first: torch.Tensor, absent: Any, count: int, factor: float, second: torch.Tensor, flag: bool
+    ) -> Any:
+        result = first * factor + second * count
+        return (-result if flag else result), None, count
+
+
+def test_finished_program_with_none_and_numbers_is_run(workshop: Workshop, tmp_path: Path) -> None:
+    from executorch.exir import to_edge_transform_and_lower
+
+    example = (torch.ones(2), None, 3, 0.5, torch.ones(2), True)
+    program = to_edge_transform_and_lower(torch.export.export(Flags(), example)).to_executorch()
+    path = tmp_path / "flags.pte"
+    path.write_bytes(program.buffer)
+    result = workshop.bundle(str(path))
+    inputs = Bundle.open(Path(result.path), str(path)).inputs()
+    assert [len(tensors) for tensors in inputs] == [2, 2, 2]
+    loaded = LoadedProgram(path, delegate="as-is")
+    for first, second in inputs:
+        (output,) = flat_outputs(loaded(loaded.fit((first, second))))
+        assert torch.allclose(output, -(first * 0.5 + second * 3))
+
+
+def test_dynamic_shapes_are_refused_instead_of_ignored(workshop: Workshop, tmp_path: Path) -> None:
+    made = "etui.Model(torch.nn.Linear(2, 2), torch.ones(1, 2), dynamic_shapes={})"
+    (tmp_path / "mine.py").write_text(f"import etui, torch\ndef make():\n    return {made}\n")
+    with pytest.raises(PreparationError, match="declares dynamic_shapes"):
+        workshop.bundle(f"{tmp_path / 'mine.py'}:make")

@@ -1,0 +1,79 @@
+"""Choose the methods of a finished program (.pte) that are measured, from its file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from etui.catalog.find import Model
+from etui.programs.files import mapped
+from etui.programs.flatbuffer import DamagedFile
+from etui.programs.program import FORWARD, Method, read_program, signature_text
+from etui.services.request import FieldError, is_as_is
+from etui.spec import Variant
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """The methods to measure, one session each; None leaves the choice to the program (``forward``, or its only one).
+    ``notice`` names the methods that are not measured, if any."""
+
+    methods: tuple[str | None, ...] = (None,)
+    notice: str = ""
+
+
+def choose_methods(model: Model, requested: Sequence[str]) -> Chosen:
+    """Return the requested methods of a program, or the one that is measured without a request.
+
+    Raises:
+        FieldError: the model is not a program, it has no such method (the hint has similar names), or there are several
+            and none is called ``forward`` (the message lists them with their inputs).
+    """
+    if not is_as_is(model):
+        if requested:
+            raise FieldError(
+                "model", f"{model.name} has no methods to choose from", "omit --method: only a .pte has some"
+            )
+        return Chosen()
+    methods = _methods(Path(model.path))  # type: ignore[union-attr]
+    names = [method.name for method in methods]
+    for name in requested:
+        if name not in names:
+            similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(similar)}?" if similar else _listed(methods)
+            raise FieldError("model", f"{model.name} has no method {name!r}", hint)
+    if requested:
+        return Chosen(tuple(dict.fromkeys(requested)))
+    if len(names) > 1 and FORWARD not in names:
+        raise FieldError(
+            "model",
+            f"{model.name} has {len(names)} methods, and none is called {FORWARD!r}",
+            f"choose with --method {','.join(names)}: {_listed(methods)}",
+            screen_hint=f"run it with etui run --method {','.join(names)}",
+        )
+    others = [name for name in names if name != FORWARD]
+    if len(names) > 1:
+        return Chosen(
+            notice=f"{model.name}: measuring {FORWARD}; it also has {', '.join(others)}; choose with --method"
+        )
+    return Chosen()
+
+
+def with_method(variants: Sequence[Variant], method: str | None) -> tuple[Variant, ...]:
+    """Return the variants with the measured method of their program."""
+    return tuple(msgspec.structs.replace(variant, method=method) for variant in variants)
+
+
+def _methods(path: Path) -> list[Method]:
+    """Return the methods of a program; none if it cannot be read, which the early check reports."""
+    try:
+        with mapped(path) as buffer:
+            return read_program(buffer).methods
+    except (OSError, DamagedFile):
+        return []
+
+
+def _listed(methods: Sequence[Method]) -> str:
+    return "it has " + "; ".join(signature_text(method) for method in methods)

@@ -1,0 +1,97 @@
+"""Shapes, threads and dynamic programs as variants of one session: measured interleaved, each against its own eager."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from etui.host.cpus import usable_cores
+from etui.results import RunDocument
+from tests.boxes import Box
+
+pytestmark = pytest.mark.slow
+
+FACTORY = """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
+    return nn.Sequential(*layers), torch.randn(1, 3, 16, 16)
+
+def fixed():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 4)), torch.randn(1, 3, 16, 16)
+"""
+QUICK = ("--repeat", "3", "--warmup", "1", "--inputs", "2", "--calibration", "2", "--json")
+
+
+def measured(box: Box, *arguments: str, status: int | None = 0) -> list[RunDocument]:
+    """Measure with the command and return the documents of its runs."""
+    (box.folder / "net.py").write_text(FACTORY)
+    done = box.etui("run", *arguments, *QUICK, status=status)
+    return [box.document(run["id"]) for run in json.loads(done.stdout)]
+
+
+@pytest.fixture(scope="module")
+def sweep(warm_box: Box) -> list[RunDocument]:
+    """Two sizes and two batches, static and dynamic."""
+    file = f"{warm_box.folder / 'net.py'}:net"
+    return measured(warm_box, file, "--input-size", "16,24x32", "--batch", "1,3", "--dynamic")
+
+
+def test_each_shape_is_measured_against_eager_at_that_shape(sweep: list[RunDocument]) -> None:
+    assert [run.status for run in sweep] == ["done"] * 8
+    for run in sweep:
+        assert run.input_size is not None and run.batch is not None and run.inputs is not None
+        assert run.inputs.shapes == [[run.batch, 3, *run.input_size]]
+        assert run.latency_ms is not None and run.eager_latency_ms is not None
+        assert run.accuracy is not None and run.accuracy.verdict == "PASS"
+    static, dynamic = sweep[:4], sweep[4:]
+    baselines = [run.eager_blocks[0].started_at for run in static]
+    assert len(set(baselines)) == 4
+    assert [run.eager_blocks[0].started_at for run in dynamic] == baselines
+    # Interleaved: one block has each of the eight programs and four baselines at its own position.
+    positions = [run.blocks[0].position for run in sweep] + [run.eager_blocks[0].position for run in static]
+    assert sorted(positions) == list(range(12))
+
+
+def test_one_dynamic_program_is_measured_at_all_shapes(sweep: list[RunDocument]) -> None:
+    static, dynamic = sweep[:4], sweep[4:]
+    assert [run.dynamic for run in sweep] == [False] * 4 + [True] * 4
+    keys = [{run.artifact.key for run in runs if run.artifact} for runs in (static, dynamic)]
+    assert [len(each) for each in keys] == [4, 1]
+    planned = {run.memory.planned_bytes for run in dynamic if run.memory}
+    largest = [run.memory.planned_bytes or 0 for run in static if run.memory]
+    assert len(planned) == 1 and (planned.pop() or 0) >= max(largest)
+
+
+def test_runs_of_shapes_are_found_and_measured_again(sweep: list[RunDocument], warm_box: Box) -> None:
+    found = json.loads(warm_box.etui("runs", "input_size:24 batch:3 dynamic:0", "--json").stdout)
+    assert [run["id"] for run in found] == [sweep[3].id]
+    assert found[0]["input_size"] == [24, 32] and found[0]["variant"] == sweep[3].configuration
+    duel = ("duel", sweep[0].id, sweep[4].id, "--preset", "quick", "--repeat", "3", "--json")
+    warm_box.etui(*duel, status=None)
+    newest = [run for run in warm_box.summaries() if run["id"] not in {each.id for each in sweep}]
+    assert [(run["status"], run["input_size"], run["batch"]) for run in newest[:2]] == [("done", [16, 16], 1)] * 2
+    assert {run["dynamic"] for run in newest[:2]} == {True, False}
+
+
+def test_a_shape_that_the_model_does_not_take_fails_alone_and_names_the_layer(warm_box: Box) -> None:
+    runs = measured(warm_box, f"{warm_box.folder / 'net.py'}:fixed", "--input-size", "16,20", status=None)
+    assert [run.status for run in runs] == ["done", "failed"]
+    error = runs[1].error or ""
+    assert "20x20" in error and "1 (Linear)" in error and "1x1200" in error and "\n" not in error
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="needs two cores")
+def test_threads_are_variants_with_their_own_baselines(warm_box: Box) -> None:
+    runs = measured(warm_box, f"{warm_box.folder / 'net.py'}:net", "--threads", "1,2")
+    assert [(run.status, run.threads) for run in runs] == [("done", 1), ("done", 2)]
+    for run in runs:
+        assert {block.threads for block in (*run.blocks, *run.eager_blocks)} == {run.threads}
+        assert {len(block.cpus or ()) for block in run.blocks} == {run.threads}
+    keys = {run.artifact.key for run in runs if run.artifact}
+    assert len(keys) == 1
