@@ -20,6 +20,7 @@ from etui.formats.json_text import harmless
     epilog=examples(
         "etui summary resnet18",
         "etui summary vit_b_16 --depth 4",
+        "etui summary resnet18 --input-size 320 --batch 8",
         "etui summary net.py:make --csv net.csv",
         "etui summary gpt2 --json | jq '.macs'",
     )
@@ -27,6 +28,12 @@ from etui.formats.json_text import harmless
 @click.argument("model", shell_complete=complete_model)
 @click.option("--depth", type=Count(min=0), metavar="N",
               help="Levels of modules to list, 0 for totals only.  [default: as many as fit in 40 lines]")  # fmt: skip
+@click.option("--input-size", metavar="N|HxW",
+              help="Size of the images in pixels, such as 128 or 160x320.  [default: the model's own]")  # fmt: skip
+@click.option("--batch", type=Count(min=1), metavar="N",
+              help="Number of items in one inference.  [default: the model's own]")  # fmt: skip
+@click.option("--sequence", type=Count(min=1), metavar="N",
+              help="Length of the texts in tokens.  [default: the model's own]")  # fmt: skip
 @click.option("--allow-pickle", is_flag=True, help="Allow a .pt2 file to run code that it contains.")
 @click.option("--timeout", type=Number(min=0.1), default=300.0, show_default=True, metavar="S",
               help="Time limit in seconds.")  # fmt: skip
@@ -39,6 +46,9 @@ from etui.formats.json_text import harmless
 def summary(
     model: str,
     depth: int | None,
+    input_size: str | None,
+    batch: int | None,
+    sequence: int | None,
     allow_pickle: bool,
     timeout: float,
     as_json: bool,
@@ -52,12 +62,16 @@ def summary(
     without values if possible; nothing is measured. The summary is kept until the model's files or the installed
     packages change.
     """
-    from etui.services.summarize import summarize
+    from etui.services.shapes import parse_size
+    from etui.services.summarize import Request, summarize
+    from etui.spec import Shape
 
     on_stdout = check_one_on_stdout(json=as_json, csv=csv_file, markdown=markdown_file)
     for path in (csv_file, markdown_file):
         refuse_existing(path, force=force)
-    made = summarize(model, allow_pickle=allow_pickle, limit_s=timeout, begin=_begin)
+    size = parse_size(input_size) if input_size is not None else None
+    shape = Shape(input_size=size, batch=batch, sequence=sequence)
+    made = summarize(Request(model, shape, allow_pickle=allow_pickle), limit_s=timeout, begin=_begin)
     if csv_file is not None:
         from etui.formats.summary_csv import summary_csv
 

@@ -15,6 +15,7 @@ from etui.engine.summary.run import run_summary, summarize
 from etui.errors import PreparationError
 from etui.jobs import SummaryJob
 from etui.model_summary import ModelSummary, ModuleSummary
+from etui.spec import Shape
 from tests.engine.tiny import Convolutional, Indexed
 
 MODEL = UserModel(kind="factory", path="/none/net.py", factory="net")
@@ -182,6 +183,14 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     summary_of(module, torch.randn(2, 3, 9, 9))
     assert not module.training
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+def test_a_requested_shape(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\ndef net():\n    return torch.nn.Conv2d(3, 2, 1), (torch.randn(1, 3, 8, 8),)\n"
+    )
+    job = SummaryJob(model=f"{tmp_path}/net.py:net", shape=Shape(input_size=(4, 6), batch=5))
+    assert run_summary(job, lambda event: None).macs == 5 * 4 * 6 * 3 * 2
 
 
 def test_keyword_arguments(tmp_path: Path) -> None:
