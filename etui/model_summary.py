@@ -25,7 +25,8 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     Figures include the submodules, ``own_`` figures do not. Of several calls the shapes are those of the first.
     ``activation_bytes`` are the bytes that operators allocate for their results, ``traffic_bytes`` those that operators
     read and write if each reads its operands and writes its result once. ``uncounted`` has the operators of this
-    module whose work is not known. ``same_as`` is the path under which the same object was counted.
+    module whose work is not known, ``unknown_calls`` the number of their calls, here and in submodules. ``same_as`` is
+    the path under which the same object was counted.
     """
 
     path: str
@@ -47,6 +48,7 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     traffic_bytes: int = 0
     own_traffic_bytes: int = 0
     uncounted: dict[str, int] = {}
+    unknown_calls: int = 0
     same_as: str | None = None
 
     @property

@@ -6,7 +6,7 @@ from etui import text
 from etui.cli.section_text import section_lines
 from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.model_summary import ModelSummary, ModuleSummary
-from etui.report import markdown
+from etui.report.summary_markdown import summary_markdown
 from etui.wording import model_summary as wording
 from etui.wording.run_sections import RunSection
 
@@ -43,15 +43,7 @@ def as_text(summary: ModelSummary, depth: int | None) -> str:
 
 def as_markdown(summary: ModelSummary, depth: int | None) -> str:
     """Return the same as Markdown."""
-    shown, _ = _shown(summary, depth)
-    totals = [[entry.label, entry.value] for entry in wording.totals(summary)]
-    lines = [f"## {markdown.escaped(f'{summary.model}: {summary.title}')}", ""]
-    lines += [*markdown.table(["", ""], totals), ""]
-    if shown:
-        rows = [[module.path or summary.model, *wording.cells(summary, module)[1:]] for module in shown]
-        numbers = [index for index, column in enumerate(_COLUMNS) if column.right]
-        lines += [*markdown.table(wording.HEADINGS, rows, right=numbers), "", markdown.escaped(wording.COUNTED), ""]
-    return "\n".join(lines)
+    return summary_markdown(summary, _shown(summary, depth)[0])
 
 
 def _shown(summary: ModelSummary, depth: int | None) -> tuple[list[ModuleSummary], int]:

@@ -12,6 +12,7 @@ import msgspec
 
 from etui import __version__
 from etui.catalog.find import Model, UserModel, find_model
+from etui.catalog.models import MODELS
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
 from etui.files import private as private_files
 from etui.files.atomic import write_file
@@ -63,8 +64,11 @@ def request_of_run(document: RunDocument, trust: Trust) -> Request:
         Untrusted: the run was imported and names a file that the user has not allowed.
         UsageError: the document does not contain what it was made from.
     """
+    shape = variant_of(document).shape
+    if document.model.name in MODELS:  # no file of the run is read
+        return Request(document.model.name, shape)
     origin = trusted_origin(document, trust)
-    return Request(origin.model, variant_of(document).shape, origin.seed, origin.allow_pickle)
+    return Request(origin.model, shape, origin.seed, origin.allow_pickle)
 
 
 def summarize(

@@ -107,6 +107,7 @@ def test_an_operator_whose_work_is_unknown_is_named_with_its_module() -> None:
     summary = summary_of(model, torch.randn(2, 8))
     assert summary.uncounted == {"aten::_fft_r2c": 1}
     assert at(summary, "1").uncounted == summary.uncounted
+    assert [module.unknown_calls for module in summary.modules] == [1, 0, 1]
     assert summary.macs == 2 * 8 * 8
 
 
