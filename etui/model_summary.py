@@ -92,3 +92,20 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     modules: list[ModuleSummary]
     torch_version: str
     files: list[str] = []
+
+
+class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a summarized model at the same shape: the newest of its precision, delegate and number of threads.
+
+    ``gmacs_per_s`` are the counted multiply-adds per second of the median latency in billions, None if nothing is
+    counted; ``size_bytes`` is the size of the program.
+    """
+
+    run: str
+    precision: str
+    delegate: str
+    threads: int | None
+    latency_ms: float
+    eager_latency_ms: float | None
+    gmacs_per_s: float | None
+    size_bytes: int | None

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from etui.cli.complete import complete_model
+from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import OUTPUT_PATH, STDOUT, check_one_on_stdout
 from etui.errors import EXIT_DONE
 from etui.files.atomic import refuse_existing, write_file
-from etui.formats.json_text import harmless
+
+if TYPE_CHECKING:
+    from etui.model_summary import MeasuredRun
 
 
 @click.command(
@@ -43,7 +47,9 @@ from etui.formats.json_text import harmless
 @click.option("--markdown", "markdown_file", type=OUTPUT_PATH, metavar="FILE",
               help="Write totals and modules as Markdown; - for standard output.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
+@click.pass_obj
 def summary(
+    settings: Settings,
     model: str,
     depth: int | None,
     input_size: str | None,
@@ -60,8 +66,9 @@ def summary(
 
     MODEL is a name of `etui models`, FILE.py:FACTORY, or FILE.pt2. It is called once in a separate process, on tensors
     without values if possible; nothing is measured. The summary is kept until the model's files or the installed
-    packages change.
+    packages change. Runs of the model at this shape are listed with the multiply-adds per second that they achieved.
     """
+    from etui.services.model_runs import measured_runs
     from etui.services.shapes import parse_size
     from etui.services.summarize import Request, summarize
     from etui.spec import Shape
@@ -71,7 +78,14 @@ def summary(
         refuse_existing(path, force=force)
     size = parse_size(input_size) if input_size is not None else None
     shape = Shape(input_size=size, batch=batch, sequence=sequence)
-    made = summarize(Request(model, shape, allow_pickle=allow_pickle), limit_s=timeout, begin=_begin)
+    request = Request(model, shape, allow_pickle=allow_pickle)
+    made = summarize(request, limit_s=timeout, begin=_begin)
+    store = settings.existing_store()
+    if store is None:
+        runs: list[MeasuredRun] = []
+    else:
+        with store:
+            runs = measured_runs(store, request, made)
     if csv_file is not None:
         from etui.formats.summary_csv import summary_csv
 
@@ -79,15 +93,15 @@ def summary(
     if markdown_file is not None:
         from etui.cli.summary_output import as_markdown
 
-        _write(markdown_file, as_markdown(made, depth).encode(), force)
+        _write(markdown_file, as_markdown(made, runs, depth).encode(), force)
     if as_json:
-        import msgspec
+        from etui.cli.summary_output import as_json as to_json
 
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(made), indent=2)))
+        click.echo(to_json(made, runs))
     elif not on_stdout:
         from etui.cli.summary_output import as_text
 
-        click.echo(as_text(made, depth))
+        click.echo(as_text(made, runs, depth))
     return EXIT_DONE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from etui import text
-from etui.model_summary import ModelSummary, ModuleSummary, TensorInfo
+from etui.model_summary import MeasuredRun, ModelSummary, ModuleSummary, TensorInfo
 from etui.wording.run_sections import Entry
 
 HEADINGS = (
@@ -45,6 +45,19 @@ def _totals(summary: ModelSummary) -> Iterator[Entry]:
     yield Entry("training", _training(summary, weights))
     for note in summary.notes:
         yield Entry("note", note)
+
+
+def runs(measured: Sequence[MeasuredRun]) -> list[Entry]:
+    """Return one entry per run: latency, achieved multiply-adds per second, and the size of its program."""
+    return [Entry(f"{run.precision}/{run.delegate}", _run(run)) for run in measured]
+
+
+def _run(run: MeasuredRun) -> str:
+    parts = [f"measured {text.number(run.latency_ms)} ms"]
+    parts += [f"{text.number(run.gmacs_per_s)} GMAC/s"] if run.gmacs_per_s is not None else []
+    parts += [text.size(run.size_bytes)] if run.size_bytes is not None else []
+    parts += [text.counted(run.threads, "thread")] if run.threads is not None else []
+    return f"{', '.join(parts)} ({run.run[:6]})"
 
 
 def _parameters(summary: ModelSummary) -> str:

@@ -60,7 +60,7 @@ async def made(pilot: Pilot[Any]) -> None:
     await pilot.pause()
 
 
-async def show(pilot: Pilot[Any], model: str = "net") -> None:
+async def show(pilot: Pilot[Any], model: str = "resnet18") -> None:
     pilot.app.push_screen(ModelSummaryScreen(Request(model)))
     await made(pilot)
 
@@ -91,21 +91,21 @@ async def test_rows_fold_sort_and_filter(database: Path, requests: list[Request]
     async with opened(make_app(database)) as pilot:
         await show(pilot)
         before = names(pilot)
-        assert before[:3] == ["net", "body", "0"]
+        assert before[:3] == ["resnet18", "body", "0"]
         await pilot.press("s")
         while table(pilot).sorting != ("macs", True):
             await pilot.press("s")
-        assert names(pilot)[:3] == ["net", "body", "1"]
+        assert names(pilot)[:3] == ["resnet18", "body", "1"]
         await pilot.press("S")
         assert names(pilot)[2] != "1"
         await pilot.press("slash", *"mine", "enter")
-        assert {name for name in names(pilot) if not name.isdigit()} == {"net", "body", "mine"}
+        assert {name for name in names(pilot) if not name.isdigit()} == {"resnet18", "body", "mine"}
         await pilot.press("escape")
         assert "conv" in names(pilot) or "0" in names(pilot)
         await pilot.press("home", "enter")
-        assert names(pilot) == ["net"]
+        assert names(pilot) == ["resnet18"]
         await pilot.press("y")
-        assert "mine::twice" in pilot.app.clipboard and "| net" in pilot.app.clipboard
+        assert "mine::twice" in pilot.app.clipboard and "| resnet18" in pilot.app.clipboard
         await pilot.press("q")
         assert not isinstance(pilot.app.screen, ModelSummaryScreen)
 
@@ -118,8 +118,8 @@ async def test_unknown_work_is_marked_without_colour(database: Path, requests: l
         rows = table(pilot).rows
         assert rows is not None
         work = next(column for column in rows.columns if column.name == "macs")
-        assert [node.label for node in rows.shown if "?" in work.cell(node)] == ["net", "body", "0", "mine"]
-        assert any("net" in line and "?" in line for line in drawn_rows(table(pilot)))
+        assert [node.label for node in rows.shown if "?" in work.cell(node)] == ["resnet18", "body", "0", "mine"]
+        assert any("resnet18" in line and "?" in line for line in drawn_rows(table(pilot)))
 
 
 @pytest.mark.asyncio

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from etui.actions import BY_ID, Scope, bindings
 from etui.errors import EtuiError
 from etui.model_summary import ModelSummary
+from etui.services.model_runs import measured_runs
 from etui.services.summarize import Request, summarize
 from etui.spec import shape_text
 from etui.text import plain
@@ -26,6 +27,7 @@ from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import Footer, Hint, KeyBar
 from etui.tui.workers import in_daemon_thread, start, stop_flag
 from etui.wording import model_summary as wording
+from etui.wording.run_sections import Entry
 
 
 class ModelSummaryScreen(Guarded, Screen[None]):
@@ -53,6 +55,7 @@ class ModelSummaryScreen(Guarded, Screen[None]):
         super().__init__()
         self._request = request
         self.summary: ModelSummary | None = None
+        self._entries: list[Entry] = []
 
     def compose(self) -> ComposeResult:
         """Title, state, modules, keys."""
@@ -84,10 +87,15 @@ class ModelSummaryScreen(Guarded, Screen[None]):
             except EtuiError as error:
                 self._say(f"Cannot summarize the model: {plain(to_text(error))}.")
                 return
-        self.summary = made
+        try:
+            runs = await self.app.database.read(lambda store: measured_runs(store, self._request, made))
+        except EtuiError as error:
+            self.app.complain(error, "Cannot read the runs of the model")
+            runs = []
+        self.summary, self._entries = made, [*wording.totals(made), *wording.runs(runs)]
         self._write_title(made.model, made.title)
         self.add_class("-made")
-        self._modules.show(made, wording.totals(made))
+        self._modules.show(made, self._entries)
         self._modules.focus()
         self.refresh_bindings()
 
@@ -123,8 +131,9 @@ class ModelSummaryScreen(Guarded, Screen[None]):
 
         if self.summary is not None:
             rows = self._modules.view.rows
-            shown = [node.key for node in rows.shown] if rows is not None else []
-            text = summary_markdown(self.summary, [each for each in self.summary.modules if each.path in set(shown)])
+            shown = {node.key for node in rows.shown} if rows is not None else set()
+            modules = [each for each in self.summary.modules if each.path in shown]
+            text = summary_markdown(self.summary, modules, self._entries)
             self.notify(copy_markdown(self.app, text), title="Copied", markup=False)
 
     def action_close(self) -> None:
