@@ -13,6 +13,7 @@ import msgspec
 
 from etui.events import Event
 from etui.insight import GraphStage
+from etui.model_summary import ModelSummary
 from etui.results import (
     Accuracy,
     Artifact,
@@ -264,10 +265,23 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     methods: tuple[str | None, ...] = (None,)
 
 
+class SummaryJob(JobFor[ModelSummary], tag="summary", frozen=True, kw_only=True):
+    """Summarize a model at a shape: its modules, parameters, work and memory. Catalog models are built without
+    weights."""
+
+    worker: ClassVar[str] = "etui.engine.summary.run:run_summary"
+    doing: ClassVar[str] = "summarizing the model"
+
+    model: str
+    shape: Shape = OWN_SHAPE
+    seed: int = 0
+    allow_pickle: bool = False
+
+
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
-SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob,)
+SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob)
 """The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 
