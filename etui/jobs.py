@@ -42,7 +42,7 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     ``structure`` is that of the model's arguments as JSON, empty for positional tensors. ``dataclass_outputs``: the
     module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
     for all), ``metric`` the name of its task metric, with its value for eager, and ``labels`` the structure of each
-    evaluation label."""
+    evaluation label. ``dynamic`` are the dimensions that the model declares as dynamic."""
 
     path: str
     key: str
@@ -61,6 +61,7 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     metric: str = ""
     metric_eager: float | None = None
     labels: str = ""
+    dynamic: DynamicDims | None = None
     shape: Shape = OWN_SHAPE
     method: str | None = None
 
@@ -151,7 +152,9 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     ``LowerResult``) and ``reference.safetensors``, the outputs of the graph before lowering (absent if that is the
     eager reference itself), ``sources.json``, ``noop.pte`` for measuring the fixed cost of a call, and with
     ``etrecord`` an ETRecord for other tools. ``dynamic`` are the ranges of a program for several shapes, None for the
-    shapes of the bundle alone. The folder is created atomically."""
+    shapes of the bundle alone. The folder is created atomically. For a baseline it contains only ``lowered.json`` and
+    the program under the name in its catalog record. ``threads`` are used for preparing; ``run_threads`` is the number
+    of threads that the program is measured with, for programs compiled for a number."""
 
     worker: ClassVar[str] = "etui.engine.lowering.lower:run_in_worker"
     doing: ClassVar[str] = "lowering"
@@ -168,6 +171,7 @@ class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
     threads: int = 1
     keep_fp32: tuple[str, ...] = ()
     etrecord: bool = False
+    run_threads: int | None = None
     dynamic: DynamicDims | None = None
 
 
@@ -259,7 +263,7 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
     data: str | None = None
-    method: str | None = None
+    methods: tuple[str | None, ...] = (None,)
 
 
 class SummaryJob(JobFor[ModelSummary], tag="summary", frozen=True, kw_only=True):

@@ -43,7 +43,8 @@ class Model:
     ``tolerance`` replaces the limits that decide PASS and FAIL: a dict with any of ``sqnr_db_min``, ``cosine_min``,
     ``top1_min`` and ``mae_max``, or a dict that has one such dict for each precision.
 
-    ``dynamic_shapes`` is reserved for that of ``torch.export.export``; anything but None is refused for now.
+    ``dynamic_shapes`` is that of ``torch.export.export``: dimensions of the inputs that are ``torch.export.Dim`` with a
+    maximum, which programs then take in that range. They are measured at the shape of the examples.
     """
 
     def __init__(

@@ -88,10 +88,11 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir(APP, appauthor=False))
 
 
-def program_path(cache: Path, key: str) -> Path | None:
-    """Return the path of a program in a cache folder, whether it exists or not. None for an invalid key: keys may come
+def program_path(cache: Path, key: str, name: str = "program.pte") -> Path | None:
+    """Return the path of a program in a cache folder, whether it exists or not; ``name`` is that of its file (see
+    ``etui.catalog.delegates.program_file``). None for an invalid key: keys may come
     from an imported file, and must not lead out of the cache."""
-    return cache / "programs" / key / "program.pte" if _KEY.fullmatch(key) else None
+    return cache / "programs" / key / name if _KEY.fullmatch(key) else None
 
 
 def state_dir() -> Path:
@@ -183,6 +184,7 @@ def installation() -> str:
     # Imported late: the screen needs this module for its first paint, but not these.
     from etui.host import process_settings
     from etui.host.cgroups import cgroup_cpus
+    from etui.host.litert_converter import VARIABLE as LITERT_VARIABLE
 
     cores = process_settings.affinity()
     parts = {
@@ -193,5 +195,6 @@ def installation() -> str:
         "cores": "all" if cores is None else ",".join(map(str, cores)),
         "quota": cgroup_cpus(),
         "settings": process_settings.digest(),
+        "litert-python": os.environ.get(LITERT_VARIABLE),
     }
     return " ".join([sys.prefix, *(f"{name} {value}" for name, value in parts.items() if value is not None)])

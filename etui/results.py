@@ -231,7 +231,8 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
-    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory) and its duration
+    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory; for
+    baselines convert and compile) and its duration
     in seconds. ``cached`` means that the time was spent when the program was first prepared, not in this run."""
 
     name: str
@@ -240,10 +241,11 @@ class Stage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Artifact(msgspec.Struct, kw_only=True, frozen=True):
-    """The program that was measured. ``key`` is its content address in the program cache, ``sha256`` the hash of the
+    """The program that was measured: an ExecuTorch program (``pte``), an ONNX model, a LiteRT model or
+    a compiled library (``so``). ``key`` is its content address in the program cache, ``sha256`` the hash of the
     file, ``sections`` the parts of the file."""
 
-    kind: Literal["pte"]
+    kind: Literal["pte", "onnx", "so", "tflite"]
     size_bytes: int
     sha256: str
     key: str
@@ -287,7 +289,7 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     calibration inputs. ``split`` describes how the two differ (empty in older documents and without calibration).
     ``accuracy_sha256`` and ``calibration_sha256`` are over the evaluation and the calibration inputs alone; None in
     older documents. ``names`` has the path of each tensor in the arguments, such as ``mask`` or ``boxes[0]``; empty if
-    all are positional tensors.
+    all are positional tensors. ``dynamic`` describes the dimensions that the model declares as dynamic.
     """
 
     kind: str
@@ -301,6 +303,7 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     accuracy_sha256: str | None = None
     calibration_sha256: str | None = None
     names: list[str] = []
+    dynamic: list[str] = []
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):
@@ -309,6 +312,8 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     ``box`` is the machine name. ``not_readable`` names the counters that could not be read during measurement; None in
     older documents. ``variables`` are the environment variables that belong to the identity of a run and were set,
     ``nice`` the nice level and ``affinity`` the logical CPUs of the measuring processes; None if not recorded.
+    ``versions`` are those of the packages that every run depends on, ``runtime_versions`` those that only the run of a
+    baseline depends on: of another runtime, and of the C++ compiler.
     """
 
     box: str
@@ -327,6 +332,12 @@ class Environment(msgspec.Struct, kw_only=True, frozen=True):
     variables: dict[str, str] | None = None
     nice: int | None = None
     affinity: list[int] | None = None
+    runtime_versions: dict[str, str] = {}
+
+    @property
+    def all_versions(self) -> dict[str, str]:
+        """Return the versions of everything that the run depends on."""
+        return {**self.versions, **self.runtime_versions}
 
 
 class QuietCheck(msgspec.Struct, kw_only=True, frozen=True):
@@ -440,3 +451,9 @@ class RunDocument(msgspec.Struct, kw_only=True):
         """Precision and delegate with the shape, threads and method if these were requested: ``int8/xnnpack batch 4``.
         Unique within a session, except in a duel."""
         return self.variant or f"{self.precision}/{self.delegate}"
+
+    @property
+    def baseline(self) -> tuple[str, str]:
+        """What identifies the eager baseline of the run: its session and the label of the baseline's blocks, which is
+        empty without blocks. A session has one for each shape and number of threads."""
+        return self.session.id, self.eager_blocks[0].variant if self.eager_blocks else ""

@@ -200,11 +200,6 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     data: str | None = None
 
 
-def method_of(spec: SessionSpec) -> str | None:
-    """Return the requested method of a session's finished program; all its variants have the same."""
-    return next((variant.method for variant in spec.variants), None)
-
-
 class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options that every analysis of a finished run has. The options of a kind are a subclass; its tag is the name
     of the kind (``etui.analysis_kinds``).
@@ -221,8 +216,8 @@ class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):
         return str(cls.__struct_config__.tag)
 
 
-def program_name(model: str, variant: Variant) -> str:
+def program_name(model: str, variant: Variant, suffix: str = ".pte") -> str:
     """Return the file name of an exported program, such as ``resnet18_int8_xnnpack.pte``."""
     shape = "dynamic" if variant.dynamic else shape_text(variant.shape)
     parts = (model, variant.precision, variant.delegate, *shape.split())
-    return f"{'_'.join(parts)}.pte"
+    return f"{'_'.join(parts)}{suffix}"

@@ -72,9 +72,9 @@ def _work(name: str, answers: Connection) -> None:
 
         from etui.engine.delegates import delegate_support
         from etui.engine.lowering.delegation import delegation_of
-        from etui.engine.lowering.quantize import export
+        from etui.engine.lowering.flat_export import export
         from etui.engine.models.build import build
-        from etui.engine.models.bundle import flat_outputs
+        from etui.engine.models.outputs import flat_outputs
 
         torch.manual_seed(0)
         entry = torchvision_model(name)

@@ -39,14 +39,14 @@ COMPARED = _in_order()
 
 def compared_facts(documents: Sequence[RunDocument]) -> list[Fact[Any]]:
     """Return all facts to compare in display order, including one for each package whose version any run recorded."""
-    packages = {name for run in documents if run.environment for name in run.environment.versions} - {"etui"}
+    packages = {name for run in documents if run.environment for name in run.environment.all_versions} - {"etui"}
     return [*COMPARED, *map(_version, sorted(packages))]
 
 
 def _version(package: str) -> Fact[str | None]:
     return Fact(
         name=f"version of {package}",
-        read=lambda run: run.environment.versions.get(package) if run.environment else None,
+        read=lambda run: run.environment.all_versions.get(package) if run.environment else None,
         kind=TEXT,
         title=package,
         comparison=Comparison(group="environment"),

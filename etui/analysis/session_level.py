@@ -68,7 +68,8 @@ def configurations(
         software,
         settings_text(environment),
     )
-    return (*eager, precision, delegate, arithmetic, kept, dynamic, method), eager
+    own = sorted(environment.runtime_versions.items()) if environment is not None else []
+    return (*eager, precision, delegate, arithmetic, kept, dynamic, method, own), eager
 
 
 def machine_of(environment: Environment | None) -> str:

@@ -89,5 +89,6 @@ GAP = AnalysisKind(
     make_job=_job,
     log_lines=_log_lines,
     eager_needed_for="to compare with",
+    one_shape=True,
     document_field="gap",
 )

@@ -38,7 +38,7 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     ``make_job`` returns the job of a run, whose result is that of the analysis, and ``log_lines`` the lines about a
     result for the run's log. A kind without ``make_job`` needs more than one job; ``etui.runner.analyses.run`` has the
     function that executes it. ``eager_needed_for`` says what a kind that does not work without an eager model needs it
-    for ("to compare with").
+    for ("to compare with"). ``one_shape``: it does not work with a program for a range of shapes.
 
     ``tab_title`` and ``tab`` are its tab in the details of a run: the title, and the widget as "module:class", which is
     also an ``AnalysisTab``. ``document_field`` is the field of ``RunDocument`` with the result; if empty, it is in
@@ -55,6 +55,7 @@ class AnalysisKind(msgspec.Struct, Generic[O, R], frozen=True, kw_only=True):
     make_job: Callable[[PreparedRun, O], Job] | None = None
     log_lines: Callable[[R], list[str]] = lambda _result: []
     eager_needed_for: str = ""
+    one_shape: bool = False
     document_field: str = ""
 
     @property

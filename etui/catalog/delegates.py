@@ -1,6 +1,9 @@
-"""The delegates: one record of facts for each, and whether this machine can export for it and run it.
+"""The delegates, and the other runtimes to compare with: one record of facts for each, and whether this machine can
+export for it and run it.
 
-How a delegate partitions, quantizes and runs is in ``etui.engine.delegates``.
+How a delegate partitions, quantizes and runs is in ``etui.engine.delegates``. A baseline (``BASELINES``) is a runtime
+that a user may choose instead of ExecuTorch. It is a variant of a session like any delegate: the same precisions, the
+same blocks, threads and accuracy check; only its programs are made and executed by another library.
 """
 
 from __future__ import annotations
@@ -10,6 +13,9 @@ from importlib.util import find_spec
 from typing import Literal
 
 import msgspec
+
+from etui.host.compiler import compiler_problem
+from etui.host.litert_converter import converter_problem
 
 _EXECUTORCH = "pip install 'executorch==1.5.*'"
 
@@ -80,6 +86,37 @@ class DelegateRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     loggers: tuple[str, ...] = ()
     """The Python loggers of its tools, which are limited to errors."""
+
+    runtime: str = ""
+    """For a baseline: the name of the runtime that executes its programs instead of ExecuTorch."""
+
+    program: str = "program.pte"
+    """The name of its program's file in a cache entry; the suffix is that of exported programs."""
+
+    own_packages: tuple[str, ...] = ()
+    """The packages whose versions are stored only with its runs and are part of the keys of its programs only."""
+
+    needs_compiler: bool = False
+    """Whether preparing its programs needs a C++ compiler, whose version is then part of their keys."""
+
+    needs_converter: bool = False
+    """Whether preparing its programs needs litert-torch, whose version is then part of their keys."""
+
+    recipe_prefix: str = ""
+    """The prefix of the names of the common int8 recipes if it implements them with a quantizer of its own."""
+
+    depends_on_threads: bool = False
+    """Whether its programs are compiled for a number of threads, which is then part of their keys."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is a runtime to compare ExecuTorch with."""
+        return bool(self.runtime)
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of its programs, such as ``.pte``."""
+        return "." + self.program.rpartition(".")[2]
 
 
 _RECORDS = (
@@ -237,8 +274,55 @@ _RECORDS = (
     ),
 )
 
-RECORDS: dict[str, DelegateRecord] = {record.name: record for record in _RECORDS}
-"""Every delegate by its name, in display order: those that can run here first."""
+_BASELINES = (
+    DelegateRecord(
+        name="compile",
+        title="torch.compile's Inductor, compiled ahead of time to C++ (AOTInductor)",
+        support="run",
+        runtime="AOTInductor",
+        program="program.so",
+        needs_compiler=True,
+        precisions=("fp32",),
+        arithmetic_depends_on_cpu=True,
+        depends_on_threads=True,
+        relative_latency=0.9,
+        loggers=("torch._inductor", "torch._dynamo"),
+    ),
+    DelegateRecord(
+        name="onnxruntime",
+        title="ONNX Runtime on the exported ONNX model, with its own quantizer",
+        support="run",
+        runtime="ONNX Runtime",
+        program="program.onnx",
+        modules=("onnx", "onnxruntime", "onnxscript"),
+        install="pip install onnx onnxruntime onnxscript",
+        own_packages=("onnx", "onnxruntime", "onnxscript"),
+        unsupported={"fp16": "ONNX Runtime has no FP16 kernels for CPUs; choose fp32 or int8"},
+        recipe_prefix="ort-",
+        relative_latency=0.6,
+        loggers=("onnxscript", "onnx_ir", "torch.onnx"),
+    ),
+    DelegateRecord(
+        name="litert",
+        title="LiteRT (TensorFlow Lite), converted in an environment with litert-torch",
+        support="run",
+        runtime="LiteRT",
+        program="program.tflite",
+        modules=("ai_edge_litert",),
+        install="pip install ai-edge-litert",
+        own_packages=("ai-edge-litert",),
+        needs_converter=True,
+        precisions=("fp32",),
+        relative_latency=0.7,
+        log_noise=("INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",),
+    ),
+)
+
+RECORDS: dict[str, DelegateRecord] = {record.name: record for record in (*_RECORDS, *_BASELINES)}
+"""Every delegate by its name, in display order: those that can run here first; then the baselines."""
+
+BASELINES: tuple[str, ...] = tuple(record.name for record in _BASELINES)
+"""The runtimes that ExecuTorch can be compared with in a session, in addition to eager."""
 
 PACKAGES: tuple[str, ...] = tuple(package for record in _RECORDS for package in record.packages)
 """The packages of delegates whose versions are stored with runs and are part of program keys."""
@@ -247,9 +331,26 @@ RUNNABLE: tuple[str, ...] = tuple(record.name for record in _RECORDS if record.s
 """The delegates whose programs run on this kind of machine, if their packages are installed."""
 
 
+OWN_PACKAGES: tuple[str, ...] = tuple(package for record in _BASELINES for package in record.own_packages)
+"""The packages that are stored with, and are part of the keys of, the programs of one baseline only."""
+
+
+def program_file(delegate: str) -> str:
+    """Return the name of a program's file in a cache entry, for a delegate, a baseline or ``as-is``."""
+    record = RECORDS.get(delegate)
+    return record.program if record is not None else "program.pte"
+
+
+def runtime_of(delegate: str) -> str:
+    """Return the name of the runtime that executes the programs of a delegate or baseline."""
+    record = RECORDS.get(delegate)
+    return record.runtime if record is not None and record.runtime else "ExecuTorch"
+
+
 class Delegate(msgspec.Struct, frozen=True, kw_only=True):
     """One delegate and its availability on this machine. ``reason`` is why it does not run (or export) here, empty if
-    it does both; ``what_to_do`` is the next step, if there is one."""
+    it does both; ``what_to_do`` is the next step, if there is one. ``baseline`` marks another runtime than ExecuTorch.
+    """
 
     name: str
     title: str
@@ -257,6 +358,7 @@ class Delegate(msgspec.Struct, frozen=True, kw_only=True):
     exports_here: bool
     reason: str = ""
     what_to_do: str = ""
+    baseline: bool = False
 
 
 @cache
@@ -266,6 +368,17 @@ def delegates() -> dict[str, Delegate]:
     return {record.name: _availability(record, runtime) for record in _RECORDS}
 
 
+def baselines() -> dict[str, Delegate]:
+    """Return every baseline besides eager by its name. Finds installed packages without importing them."""
+    return {name: baseline(name) for name in BASELINES}
+
+
+@cache
+def baseline(name: str) -> Delegate:
+    """Return one baseline by its name."""
+    return _baseline_availability(RECORDS[name])
+
+
 def missing_modules(record: DelegateRecord) -> list[str]:
     """Return those of a delegate's modules that are not installed."""
     return [module for module in record.modules if not _installed(module)]
@@ -273,6 +386,26 @@ def missing_modules(record: DelegateRecord) -> list[str]:
 
 def _installed(*modules: str) -> bool:
     return all(find_spec(module) is not None for module in modules)
+
+
+def _baseline_availability(record: DelegateRecord) -> Delegate:
+    reason, what_to_do = record.reason, record.what_to_do
+    if record.support == "run":
+        missing = missing_modules(record)
+        reason, what_to_do = (f"not installed: {', '.join(missing)}", record.install) if missing else ("", "")
+        if not missing and record.needs_compiler and (problem := compiler_problem()):
+            reason, what_to_do = problem
+        if not missing and record.needs_converter and (problem := converter_problem()):
+            reason, what_to_do = problem
+    return Delegate(
+        name=record.name,
+        title=record.title,
+        runs_here=not reason,
+        exports_here=not reason,
+        reason=reason,
+        what_to_do=what_to_do,
+        baseline=True,
+    )
 
 
 def _availability(record: DelegateRecord, runtime: bool) -> Delegate:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from etui.catalog.delegates import RECORDS, Delegate, delegates
+from etui.catalog.delegates import BASELINES, RECORDS, Delegate, baseline, delegates
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, OTHER_NAMES, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
@@ -119,12 +119,16 @@ def find_model(text: str) -> Model:
     raise _unknown("model", text, known, f"see `etui models`, or {own}", own)
 
 
-BY_SOURCE = ("torchvision",)
+BY_SOURCE = ("torchvision", "hf")
 """The sources of models that can be named by ``SOURCE:NAME`` without being listed in the catalog."""
 
 
 def _of_source(kind: str, name: str) -> ModelEntry:
     # Imported late: most sessions need only the catalog.
+    if kind == "hf":
+        from etui.catalog.hf_models import hf_model
+
+        return hf_model(name)
     from etui.catalog.torchvision_models import PREFIX, torchvision_model
     from etui.catalog.torchvision_names import NAMES
 
@@ -166,15 +170,17 @@ def find_precision(text: str) -> Precision:
 
 
 def find_delegate(text: str) -> Delegate:
-    """Return the delegate of a name in upper or lower case. Raises UsageError with what may be meant."""
+    """Return the delegate or baseline of a name in upper or lower case. Raises UsageError with what may be meant."""
     name = canonical(text, (*RECORDS, AS_IS))
     if name == AS_IS:
         return Delegate(name=AS_IS, title="the delegates of the finished program", runs_here=True, exports_here=True)
+    if name in BASELINES:
+        return baseline(name)
     try:
         return delegates()[name]
     except KeyError:
         others = {other: record.name for record in RECORDS.values() for other in record.other_names}
-        raise _unknown("delegate", text, delegates(), "see `etui delegates`", "", others) from None
+        raise _unknown("delegate", text, RECORDS, "see `etui delegates`", "", others) from None
 
 
 def canonical(text: str, known: Iterable[str]) -> str:
@@ -279,6 +285,8 @@ def _incompatibility(model: Model, precision: str, delegate: str) -> str | None:
         return "int8-dynamic quantizes only linear layers, and a convolutional network has almost none"
     if precision in record.unsupported:
         return record.unsupported[precision]
+    if record.is_baseline and record.precisions and precision not in record.precisions:
+        return f"{record.name} is measured only in {' and '.join(record.precisions)}"
     if record.precisions and precision not in record.precisions:
         return f"{delegate} can be exported only in {' and '.join(record.precisions)}"
     if record.recipes and recipe(model.family, precision).partition("/")[0] not in record.recipes:

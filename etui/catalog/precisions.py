@@ -52,7 +52,8 @@ def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") 
 
     ``int8`` resolves to a static recipe for convolutional networks and to a dynamic recipe of linear layers for
     transformers. A user's own model resolves when it is loaded, by whether it has convolutions: ``int8-auto``. Some
-    delegates have their own quantizer, with one recipe for all int8 precisions.
+    delegates have their own quantizer, with one recipe for all int8 precisions; ONNX Runtime implements each of the
+    common recipes with its own.
     """
     kind = family.family if isinstance(family, ModelEntry) else family
     name = precision
@@ -65,6 +66,8 @@ def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") 
             name += {"cnn": "-convolutional", "custom": "-auto"}.get(kind, "-transformer")
     elif name.startswith("int8-static") and kind not in {"cnn", "custom"}:
         name += "-linear"
+    if name.startswith("int8") and record is not None:
+        name = record.recipe_prefix + name
     return f"{name}/{RECIPE_VERSION}"
 
 

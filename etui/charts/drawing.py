@@ -12,6 +12,7 @@ from etui.charts.palette import Colours, Palette, palette
 from etui.charts.past_runs import trend_latency, trend_mae
 from etui.charts.scatter import DECADE, Dot, scatter
 from etui.charts.sparkline import sparkline
+from etui.charts.sweep import Line, sweep_lines
 from etui.charts.trend import Dated, Step, trend_points
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Colours",
     "Dated",
     "Dot",
+    "Line",
     "Overlaid",
     "Palette",
     "Past",
@@ -37,6 +39,7 @@ __all__ = [
     "palette",
     "scatter",
     "sparkline",
+    "sweep_lines",
     "trend_latency",
     "trend_mae",
     "trend_points",

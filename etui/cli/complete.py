@@ -159,6 +159,13 @@ def complete_optimizers(_ctx: click.Context, _param: click.Parameter, incomplete
     return _list_items(((name, "") for name in get_args(OptimizerName)), incomplete)
 
 
+def complete_baselines(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete names of baselines separated by commas."""
+    from etui.catalog.delegates import BASELINES, RECORDS
+
+    return _list_items(((name, RECORDS[name].title) for name in BASELINES), incomplete)
+
+
 def complete_weights(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a kind of weights, or the name of a file or folder if none begins so."""
     from etui.spec import WEIGHTS

@@ -13,19 +13,26 @@ _COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Col
 @click.command(epilog=examples("etui delegates", "etui delegates --json"))
 @click.option("--json", "as_json", is_flag=True, help="Print the delegates as JSON.")
 def delegates(as_json: bool) -> None:
-    """List the delegates, whether each exports and runs on this machine, and if not, why."""
+    """List the delegates, whether each exports and runs on this machine, and if not, why; then the other runtimes to
+    measure with `etui run --baseline`."""
+    from etui.catalog.delegates import baselines
     from etui.catalog.delegates import delegates as all_delegates
 
-    listed = list(all_delegates().values())
+    listed = [*all_delegates().values(), *baselines().values()]
     if as_json:
         import msgspec
 
         click.echo(msgspec.json.format(msgspec.json.encode(listed), indent=2))
         return
     rows = [
-        (delegate.name, _yes(delegate.runs_here), _yes(delegate.exports_here), delegate.title) for delegate in listed
+        (delegate.name, _yes(delegate.runs_here), _yes(delegate.exports_here), delegate.title)
+        for delegate in listed
+        if not delegate.baseline
     ]
     click.echo(table(_COLUMNS, rows))
+    click.echo()
+    others = [(each.name, _yes(each.runs_here), each.title) for each in listed if each.baseline]
+    click.echo(table((Column("baseline"), Column("runs here"), Column("description", spare=1)), others))
     reasons = [
         (delegate.name, "; ".join(part for part in (delegate.reason, delegate.what_to_do) if part))
         for delegate in listed
@@ -33,7 +40,7 @@ def delegates(as_json: bool) -> None:
     ]
     if reasons:
         click.echo()
-        click.echo(table((Column("delegate"), Column("reason and next step", wraps=True)), reasons))
+        click.echo(table((Column("name"), Column("reason and next step", wraps=True)), reasons))
 
 
 def _yes(it_is: bool) -> str:

@@ -89,7 +89,7 @@ def gap(
         run_id = selected_run(store, run)
 
         def options(document: RunDocument) -> GapOptions:
-            _refuse(document.precision)
+            _refuse(document)
             return GapOptions(
                 inputs=inputs or DEFAULT_INPUTS,
                 threshold_db=threshold_db,
@@ -117,11 +117,16 @@ def gap(
     return EXIT_DONE
 
 
-def _refuse(precision: str) -> None:
+def _refuse(document: RunDocument) -> None:
     from etui.catalog.precisions import AS_IS
 
-    if precision == AS_IS:
+    if document.precision == AS_IS:
         raise UsageError("a .pte has no eager model to compare with", "run the model that it was exported from")
+    if document.dynamic:
+        raise UsageError(
+            f"run {document.id} has a program for a range of shapes: its layers are not compared",
+            "analyse the static run of the same shape",
+        )
 
 
 def _with_threshold(found: NumericGap, threshold_db: float) -> NumericGap:

@@ -66,6 +66,9 @@ def inspect(settings: Settings, target: str, data: Path | None, whole: bool, tim
         return _status(info)
     with settings.store_with_runs() as store:
         document = store.document(selected_run(store, target))
+    from etui.services.executorch_only import require_executorch
+
+    require_executorch(document, "the inspection")
     program = _cached(document)
     found = _inspected(program, data, timeout) if program is not None else None
     _print_run(document, found, whole=whole, as_json=as_json)

@@ -12,7 +12,8 @@ _OWN = "Own models: FILE.py:FACTORY (returns a module and its example inputs), F
 
 _TORCHVISION = (
     "Other models of torchvision for classification, segmentation and detection: torchvision:NAME, such as"
-    " torchvision:resnet101; `etui models --torchvision` lists them."
+    " torchvision:resnet101; `etui models --torchvision` lists them. Hugging Face models: hf:FOLDER, or hf:ORG/NAME if"
+    " it is in the Hugging Face cache."
 )
 
 

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from etui.cli.complete import (
+    complete_baselines,
     complete_config,
     complete_delegates,
     complete_folder,
@@ -57,7 +58,22 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 NAMES = Names()
 
+
+def _use_litert_python(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    """Set the variable from which the runner, which this process may start, takes the converter's environment."""
+    if value is not None:
+        from etui.host.litert_converter import VARIABLE
+
+        os.environ[VARIABLE] = str(value.absolute())
+
+
 _MEASURING: list[Any] = [
+    click.option("--baseline", type=NAMES, metavar="B,..", shell_complete=complete_baselines,
+                 help="Other runtimes to measure in the same session, in each precision that they support: compile"
+                 " (torch.compile's Inductor), onnxruntime, litert.  [default: only eager]"),
+    click.option("--litert-python", type=FILE_PATH, metavar="FILE", expose_value=False, callback=_use_litert_python,
+                 help="The Python of an environment with litert-torch, which converts models to LiteRT.  [default:"
+                 " ETUI_LITERT_PYTHON]"),
     click.option("--preset", type=click.Choice(["quick", "default", "rigorous"]), default="default", show_default=True,
                  help="quick: 3 blocks of 0.5 s. default: 6 of 1 s. rigorous: up to 20 of 2 s, until within 1 %."),
     click.option("--repeat", type=Count(min=1), metavar="N",
@@ -137,6 +153,7 @@ def _measuring_options(command: Any) -> Any:
         "etui run resnet18 --threads 1,2",
         "etui run resnet18 --precision int8 --keep-fp32 conv1,layer4.1",
         "etui run resnet18 --delegate coreml --export-only -o ./programs",
+        "etui run resnet18 -p fp32,int8 --baseline compile,onnxruntime",
     )
     + _EXIT_STATUS
 )
@@ -146,8 +163,7 @@ def _measuring_options(command: Any) -> Any:
 @click.option("-d", "--delegate", type=NAMES, metavar="D,..", shell_complete=complete_delegates,
               help="Delegates.  [default: xnnpack]")  # fmt: skip
 @click.option("--method", type=NAMES, metavar="NAME,..",
-              help="Methods of a finished program (.pte), measured in one session each.  [default: forward, or its only"
-              " one]")  # fmt: skip
+              help="Methods of a .pte, each measured as a variant.  [default: forward, or its only one]")  # fmt: skip
 @_measuring_options
 @click.option("--export-only", is_flag=True, help="Write the programs to the folder given with -o, without measuring.")
 @click.option(
@@ -190,12 +206,14 @@ def run(
         export_only_dir=str(output.absolute()) if export_only and output else None,
     )
     if output is not None and export_only:
+        from etui.catalog.delegates import program_file
         from etui.files.atomic import refuse_existing
         from etui.spec import program_name
 
         for session in planned.sessions:
             for variant in session.spec.variants:
-                refuse_existing(output / program_name(session.model.name, variant), force=force)
+                suffix = Path(program_file(variant.delegate)).suffix
+                refuse_existing(output / program_name(session.model.name, variant, suffix), force=force)
     elif output is not None:
         _check_writable(output, force)
     return _measure(ctx.obj, configured, planned, options, None if export_only else output, force=force)

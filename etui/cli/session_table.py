@@ -17,6 +17,7 @@ from etui.results import Flag, LatencyStats, RunDocument
 from etui.spec import EAGER
 from etui.wording import flags as flag_wording
 from etui.wording import run as run_wording
+from etui.wording.dynamic_price import dynamic_prices
 
 _FACTS: dict[Fact[Any], int] = {
     RunSummary.id: 0,
@@ -173,6 +174,7 @@ def _remarks(documents: Sequence[RunDocument]) -> list[str]:
             remarks.append(f"{_label(run)}: kept in FP32: {', '.join(kept)}")
         if run.accuracy is not None and run.accuracy.verdict != "PASS":
             remarks.append(f"! {_label(run)} accuracy {run.accuracy.verdict}: {run.accuracy.reason}")
+    remarks += dynamic_prices(documents)
     remarks += _speed_remarks(documents, everyone)
     flags = [(_label(run), flag) for run in documents for flag in _own_flags(run)]
     of_eager = {_baseline(run): run.eager_flags for run in documents}

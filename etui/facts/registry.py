@@ -200,7 +200,13 @@ class RunSummary(StoredFacts):
         title="delegate",
         about="Delegate",
         filter=Filter(key="delegate", suggested=True),
-        screen=ScreenColumn(cells=8, most=10, spare=1, whole=True),
+        screen=ScreenColumn(
+            about="Delegate, with input size, batch (b4), sequence (s64), threads (t2), dyn and method if requested",
+            cells=8,
+            most=30,
+            spare=1,
+            whole=True,
+        ),
         indexed=True,
         scanned=True,
     )

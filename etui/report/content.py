@@ -13,6 +13,8 @@ from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.relative_change import change, change_interval
 from etui.analysis.session_variance import SessionLatency
+from etui.analysis.sweep import Sweep, sweep_of
+from etui.facts import RunSummary
 from etui.report import svg
 from etui.report.recommendation import Verdict, verdict_on
 from etui.report.results_table import ResultsTable, results_table
@@ -45,6 +47,10 @@ HOW = (
 
 _INSIDE = ("delegation", "operators", "gap")
 """The sources of those verdict sentences that are added to a comparison: causes of speed and of error."""
+
+
+Baseline = tuple[str, str]
+"""What identifies an eager baseline: session and label (see ``RunDocument.baseline``)."""
 
 
 class Card(msgspec.Struct, frozen=True):
@@ -89,6 +95,7 @@ class ModelSection(msgspec.Struct, frozen=True, kw_only=True):
     medians: list[Bar]
     changes: list[Bar]
     runs: list[RunDetails]
+    sweep: Sweep | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +133,9 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
     found = compare(base, others, margin=margin, force=force, levels=levels)
     named = comparison_wording.names(runs)
     compared = side_by_side.rows(base, others, found)
-    by_session = {run.session.id: run for run in reversed(runs)}
-    sessions = [by_session[key] for key in dict.fromkeys(run.session.id for run in runs)]
-    eager_names = _eager_names([run.session.id for run in sessions])
+    by_baseline = {run.baseline: run for run in reversed(runs)}
+    baselines = [by_baseline[key] for key in dict.fromkeys(run.baseline for run in runs)]
+    eager_names = _eager_names([run.baseline for run in baselines])
     measured = any(run.blocks or run.latency_ms for run in runs)
     answer = verdict_on(runs, named, margin=margin, levels=levels)
     return ModelSection(
@@ -145,30 +152,36 @@ def _section(runs: Sequence[RunDocument], margin: float, force: bool, levels: Se
             # The machines have their own section.
             if row.differs or row.group != "environment"
         ],
-        warnings=list(_warnings(runs, sessions, named, eager_names)),
+        warnings=list(_warnings(runs, baselines, named, eager_names)),
         series=[
             *(
-                Series(name=eager_names[run.session.id], values=_samples(run.eager_blocks), colour=svg.EAGER)
-                for run in sessions
+                Series(name=eager_names[run.baseline], values=_samples(run.eager_blocks), colour=svg.EAGER)
+                for run in baselines
                 if measured
             ),
             *(Series(name=named[run.id], values=_samples(run.blocks), colour=at) for at, run in enumerate(runs)),
         ],
         medians=[
-            *_bars((eager_names[run.session.id], run.eager_latency_ms, svg.EAGER) for run in sessions if measured),
+            *_bars((eager_names[run.baseline], run.eager_latency_ms, svg.EAGER) for run in baselines if measured),
             *_bars((named[run.id], run.latency_ms, place) for place, run in enumerate(runs)),
         ],
         changes=[bar for place, one in enumerate(found, 1) if (bar := _change(one, named, place)) is not None],
         runs=[RunDetails(name=named[run.id], summary=_summary(run), sections=_details(run)) for run in runs],
+        sweep=sweep_of([RunSummary.of(run) for run in runs]),
     )
 
 
-def _eager_names(sessions: Sequence[str]) -> dict[str, str]:
-    """Return a name of eager for each session, with the beginning of its id if there are several."""
-    if len(sessions) == 1:
-        return {sessions[0]: EAGER}
+def _eager_names(baselines: Sequence[Baseline]) -> dict[Baseline, str]:
+    """Return a name of each eager baseline, with its shape and the beginning of its session's id if there are
+    several."""
+    sessions = list(dict.fromkeys(session for session, _ in baselines))
     short = len({session[:6] for session in sessions}) == len(sessions)
-    return {session: f"{EAGER} of session {session[:6] if short else session}" for session in sessions}
+
+    def name(session: str, label: str) -> str:
+        shown = text.shortened(text.plain(label or EAGER), text.LINE_CELLS)
+        return shown if len(sessions) == 1 else f"{shown} of session {session[:6] if short else session}"
+
+    return {baseline: name(*baseline) for baseline in baselines}
 
 
 def _samples(blocks: Sequence[Block]) -> list[float]:
@@ -283,12 +296,15 @@ def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | No
 
 
 def _warnings(
-    runs: Sequence[RunDocument], sessions: Sequence[RunDocument], named: dict[str, str], eager_names: dict[str, str]
+    runs: Sequence[RunDocument],
+    baselines: Sequence[RunDocument],
+    named: dict[str, str],
+    eager_names: dict[Baseline, str],
 ) -> Iterator[str]:
     """Yield the warning flags of all runs and of eager, one line per kind."""
     flags = [(named[run.id], flag) for run in runs for flag in run.flags if flag.name != EAGER_FLAG]
     # Eager's canary is compared with each program's too, so its flags may differ between runs of a session.
-    flags += [(eager_names[run.session.id], flag) for run in sessions for flag in run.eager_flags]
+    flags += [(eager_names[run.baseline], flag) for run in baselines for flag in run.eager_flags]
     yield from map(text.plain, flag_wording.grouped(flags, [named[run.id] for run in runs]))
     if line := run_wording.ratios_of_medians([(named[run.id], run) for run in runs]):
         yield line

@@ -8,7 +8,7 @@ from html import escape
 import msgspec
 
 from etui import text
-from etui.report import scatter, svg
+from etui.report import scatter, svg, sweep
 from etui.report.content import AccuracyChart, Card, ModelSection, Report, RunDetails
 from etui.report.glyphs import CAVEAT, marked
 from etui.report.recommendation import Verdict
@@ -52,7 +52,10 @@ def _section(section: ModelSection, several: bool) -> Iterator[str]:
     yield f'<div class="cards">{"".join(map(_card, section.cards))}</div>'
     yield f"<h3>Results</h3>{_results(section.results)}"
     yield from _accuracy_chart(section.chart)
+    axis = section.sweep.axis if section.sweep is not None else ""
     for heading, drawing in (
+        (f"Latency over {axis}", sweep.lines(section.sweep)),
+        (f"Latency per item over {axis}", sweep.lines(section.sweep, per_item=True)),
         ("Median latency with its 95 % interval", svg.intervals(section.medians, unit="ms")),
         ("Change of latency against the base", _changes(section.changes)),
         ("Distribution of all latency samples", svg.histograms(section.series)),

@@ -44,12 +44,12 @@ _SIZES: tuple[Fact[Any], ...] = (RunSummary.size_bytes, RunSummary.peak_rss_byte
 def results_table(
     runs: Sequence[RunDocument],
     named: dict[str, str],
-    eager_names: dict[str, str],
+    eager_names: dict[tuple[str, str], str],
     found: Sequence[RunComparison],
     compared: Sequence[Row],
     chosen: str = "",
 ) -> ResultsTable:
-    """Return the table. ``eager_names`` are those of eager by session, ``found`` the comparisons with the first run,
+    """Return the table. ``eager_names`` are those of the eager baselines, ``found`` the comparisons with the first run,
     ``compared`` the table of all metrics, which marks the best values, and ``chosen`` the recommended run. Columns
     without any value are omitted, and MAE if there is an SQNR."""
     best = {(row.name, run.id) for row in compared for run, cell in zip(runs, row.cells, strict=True) if cell.best}
@@ -57,7 +57,7 @@ def results_table(
     headings = ["variant", "median, ms", "95 % interval, ms", "against eager"]
     headings += [f"against {named[runs[0].id]}"] if found else []
     headings += [_heading(fact) for fact in _VALUES] + ["accuracy"] + [_heading(fact) for fact in _SIZES] + ["warnings"]
-    rows = [_eager_row(run, eager_names[run.session.id], bool(found)) for run in _first_of_sessions(runs)]
+    rows = [_eager_row(run, eager_names[run.baseline], bool(found)) for run in _first_of_baselines(runs)]
     for run in runs:
         row = [
             ResultCell(f"{CHOSEN} {named[run.id]}", "good", strong=True)
@@ -96,11 +96,11 @@ def _legend(rows: Sequence[Sequence[ResultCell]]) -> str:
     return ", ".join(f"{glyph} {meaning}" for glyph, meaning in _MEANINGS.items() if glyph in shown)
 
 
-def _first_of_sessions(runs: Sequence[RunDocument]) -> list[RunDocument]:
-    first: dict[str, RunDocument] = {}
+def _first_of_baselines(runs: Sequence[RunDocument]) -> list[RunDocument]:
+    first: dict[tuple[str, str], RunDocument] = {}
     for run in runs:
         if run.eager_latency_ms is not None:
-            first.setdefault(run.session.id, run)
+            first.setdefault(run.baseline, run)
     return list(first.values())
 
 

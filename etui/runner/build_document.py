@@ -25,6 +25,7 @@ from etui.results import (
     Stage,
     Status,
 )
+from etui.runner.program_cache import own_versions
 from etui.spec import Variant, stored_name
 from etui.store import QueuedSession
 
@@ -115,7 +116,7 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         artifact=lowered.artifact if lowered else None,
         stages=stages,
         graph_stages=lowered.graph_stages if lowered else [],
-        environment=session.environment,
+        environment=_environment(session, run),
         quiet=session.quiet,
         repeats=run.variant.repeats.run if run.variant.repeats else None,
         variant=stored_name(run.variant),
@@ -129,6 +130,14 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         eager_blocks=list(eager.blocks),
         superseded_blocks=[*run.superseded, *eager.superseded],
     )
+
+
+def _environment(session: SessionResults, run: RunResults) -> Environment | None:
+    """Return the session's environment with the versions that only this run depends on."""
+    environment, own = session.environment, own_versions(run.variant.delegate)
+    if environment is None or not own:
+        return environment
+    return msgspec.structs.replace(environment, runtime_versions=own)
 
 
 def with_figures(document: RunDocument, planned_blocks: int | None = None) -> RunDocument:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from etui.catalog.delegates import PACKAGES
+from etui.catalog.delegates import OWN_PACKAGES, PACKAGES
 from etui.errors import EtuiError
 from etui.files import private as private_files
 from etui.files.cache_entries import WORKERS, Scratch, remove
@@ -276,7 +276,7 @@ class WorkerPool:
 
     def changed_packages(self) -> list[str]:
         """The names of the packages that were installed or removed since this process started."""
-        return changed_since(self._packages, PACKAGES)
+        return changed_since(self._packages, (*PACKAGES, *OWN_PACKAGES))
 
     def stop(self) -> None:
         """Stop both fork servers."""

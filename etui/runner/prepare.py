@@ -15,10 +15,10 @@ from etui.files.atomic import copy_file
 from etui.host.environment import memory_bytes
 from etui.jobs import BundleJob, BundleResult, LowerJob
 from etui.runner.dynamic_range import dynamic_dims, largest
-from etui.runner.program_cache import ProgramCache, installed_versions, machine_for, program_key
+from etui.runner.program_cache import ProgramCache, machine_for, program_key, versions_for
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
-from etui.spec import Shape, method_of, program_name, shape_text
+from etui.spec import Shape, program_name, shape_text
 
 PREPARING_BYTES = 2_000_000_000
 """Memory assumed for preparing one program: most need 1 to 3 GB."""
@@ -33,8 +33,8 @@ def start_fork_servers(session: Session, cache: ProgramCache) -> None:
 
 
 async def make_bundles(session: Session, cache: ProgramCache) -> None:
-    """Take the bundle (model, weights and inputs) of each shape from the cache, or have it built. In a session with
-    several shapes, the runs of one that the model does not take fail and the others continue.
+    """Take the bundle (model, weights and inputs) of each shape and method from the cache, or have it built. In a
+    session with several, the runs of a shape that the model does not take fail and the others continue.
 
     Raises:
         WorkerFailed: the model or its weights cannot be loaded.
@@ -42,13 +42,13 @@ async def make_bundles(session: Session, cache: ProgramCache) -> None:
     """
     if not isinstance(session.model, UserModel):
         await session.workers.preload(session.model.source)
-    shapes = list(dict.fromkeys(run.variant.shape for run in session.live()))
-    for shape in shapes:
-        runs = [run for run in session.live() if run.variant.shape == shape]
+    kinds = list(dict.fromkeys((run.variant.shape, run.variant.method) for run in session.live()))
+    for shape, method in kinds:
+        runs = [run for run in session.live() if (run.variant.shape, run.variant.method) == (shape, method)]
         try:
-            bundle = await _make_bundle(session, cache, shape)
+            bundle = await _make_bundle(session, cache, shape, method)
         except EtuiError as error:
-            if len(shapes) == 1:
+            if len(kinds) == 1:
                 raise
             for run in runs:
                 session.fail(run, error)
@@ -58,7 +58,7 @@ async def make_bundles(session: Session, cache: ProgramCache) -> None:
             session.keep(run)
 
 
-async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> BundleResult:
+async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape, method: str | None) -> BundleResult:
     spec = session.spec
 
     async def make() -> BundleResult:
@@ -73,7 +73,7 @@ async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> B
                 allow_pickle=spec.allow_pickle,
                 data=spec.data,
                 shape=shape,
-                method=method_of(spec),
+                method=method,
             )
         )
 
@@ -83,8 +83,7 @@ async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape) -> B
 async def prepare(session: Session, cache: ProgramCache) -> None:
     """Take every run's program from the cache, and prepare missing ones in parallel, as far as cores and memory allow.
     A run whose program cannot be prepared fails; the others continue. Runs that differ in threads only have the same
-    program."""
-    versions = installed_versions()
+    program, unless it is compiled for a number of threads."""
     missing: dict[str, list[Run]] = {}
     _find_ranges(session)
     for run in session.live():
@@ -96,9 +95,10 @@ async def prepare(session: Session, cache: ProgramCache) -> None:
             recipe=recipe(family, run.variant.precision, run.variant.delegate),
             delegate=run.variant.delegate,
             calibration_count=session.spec.calibration_count,
-            versions=versions,
+            versions=versions_for(run.variant.delegate),
             keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
             machine=machine_for(run.variant.delegate),
+            threads=session.threads_of(run.variant),
             dynamic=run.dynamic,
         )
         try:
@@ -126,6 +126,13 @@ def _find_ranges(session: Session) -> None:
         run.prepared_with = run.bundle
     dynamic = [run for run in session.live() if run.variant.dynamic]
     bundles = [run.bundle for run in dynamic if run.bundle is not None]
+    if len({bundle.key for bundle in bundles}) == 1:
+        for run in dynamic:
+            error = EtuiError(
+                "no range of shapes is left for a dynamic program", "measure at least two shapes together"
+            )
+            session.fail(run, error)
+        return
     if not bundles:
         return
     base, dims = largest(bundles), dynamic_dims([bundle.inputs.shapes for bundle in bundles])
@@ -164,6 +171,7 @@ async def _lower(
                 program_dir=str(cache.program_dir(run.key)),
                 run_id=run.id,
                 threads=threads,
+                run_threads=session.threads_of(run.variant),
                 keep_fp32=keeps(run.variant.precision, session.spec.keep_fp32),
                 dynamic=run.dynamic,
             ),
@@ -198,9 +206,10 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
         recipe=run.variant.precision,
         delegate=run.variant.delegate,
         calibration_count=spec.calibration_count,
-        versions=installed_versions(),
+        versions=versions_for(run.variant.delegate),
         keep_fp32=keeps(run.variant.precision, spec.keep_fp32),
         machine=machine_for(run.variant.delegate),
+        threads=session.threads_of(run.variant),
     )
     return cache.root / "prepared" / key
 
@@ -213,7 +222,7 @@ def export_programs(session: Session, folder: Path) -> None:
     """Copy every run's program to a folder, each atomically."""
     for run in session.live():
         assert run.lowered is not None
-        target = folder / program_name(run.model.name, run.variant)
+        target = folder / program_name(run.model.name, run.variant, Path(run.lowered.path).suffix)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             copy_file(Path(run.lowered.path), target, force=True)

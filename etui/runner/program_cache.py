@@ -43,15 +43,18 @@ from etui.files.cache_entries import (
 )
 from etui.files.hashing import file_hash
 from etui.files.locks import Held, LocksUnsupported, take
-from etui.host import process_settings
+from etui.host import litert_converter, process_settings
+from etui.host.compiler import compiler_version
 from etui.host.environment import cpu_flags
 from etui.jobs import BundleResult, DynamicDims, LowerResult
 from etui.results import Environment
 
 DEFAULT_CAP_BYTES = 20 * 1000**3
+COMPILER = "C++ compiler"
+"""The name under which its version is stored with the versions of packages."""
 VERSIONED = ("torch", "executorch", "torchao", "transformers", *delegates.PACKAGES)
 
-_PROGRAM, _DESCRIPTION = "program.pte", "lowered.json"
+_DESCRIPTION = "lowered.json"
 _TRIES = 3
 _LEFTOVERS = (".write-*", ".hub-*", "hashes/.*")
 """Single files that a killed process can leave next to the entries."""
@@ -234,7 +237,7 @@ class ProgramCache:
         _mark_as_used(folder)
         return msgspec.structs.replace(
             lowered,
-            path=str(folder / _PROGRAM),
+            path=str(folder / delegates.program_file(lowered.delegate)),
             artifact=msgspec.structs.replace(lowered.artifact, cached=True),
             stages=[msgspec.structs.replace(stage, cached=True) for stage in lowered.stages],
         ), None
@@ -257,7 +260,8 @@ class ProgramCache:
         folder = self.program_dir(key)
         try:
             lowered = msgspec.json.decode((folder / _DESCRIPTION).read_bytes(), type=LowerResult)
-            is_complete = (folder / _PROGRAM).stat().st_size == lowered.artifact.size_bytes
+            program = folder / delegates.program_file(lowered.delegate)
+            is_complete = program.stat().st_size == lowered.artifact.size_bytes
         except (OSError, msgspec.MsgspecError):
             return None
         return lowered if is_complete else None
@@ -289,13 +293,15 @@ def program_key(
     versions: dict[str, str],
     keep_fp32: Sequence[str] = (),
     machine: Sequence[str] = (),
+    threads: int | None = None,
     dynamic: DynamicDims | None = None,
 ) -> str:
     """Return the content address of a program: model, weights and inputs (the bundle's key), recipe, delegate,
     versions.
 
-    The calibration count is included only if the recipe calibrates, modules kept in FP32 only if there are any, and
-    ``machine`` (see ``machine_for``) only if the delegate depends on it, and the ranges of a ``dynamic`` program.
+    The calibration count is included only if the recipe calibrates, modules kept in FP32 only if there are any,
+    ``machine`` (see ``machine_for``) only if the delegate depends on it, the ranges of a ``dynamic`` program, and
+    ``threads``, the number that the program is measured with, only for a baseline whose programs are compiled for it.
     """
     calibration = calibration_count if needs_calibration(recipe) else None
     parts: list[object] = [bundle_key, recipe, delegate, calibration, sorted(versions.items())]
@@ -303,6 +309,9 @@ def program_key(
         parts.append(sorted(keep_fp32))
     if machine:
         parts.append({"machine": list(machine)})
+    record = delegates.RECORDS.get(delegate)
+    if record is not None and record.depends_on_threads:
+        parts.append({"threads": threads})
     if dynamic is not None:
         parts.append({"dynamic": dynamic})
     text = msgspec.json.encode(parts)
@@ -338,11 +347,46 @@ def installed_versions() -> dict[str, str]:
 
     Read once per process, as the fork servers import once: the runner restarts after an upgrade.
     """
+    return package_versions_of(VERSIONED)
+
+
+@functools.cache
+def own_versions(delegate: str) -> dict[str, str]:
+    """Return the versions that only the programs of a baseline depend on: of its packages, and of the C++ compiler or
+    the converter; empty for other delegates. They are part of the keys of its programs and stored with its runs."""
+    record = delegates.RECORDS.get(delegate)
+    if record is None:
+        return {}
+    versions = package_versions_of(record.own_packages)
+    if record.needs_compiler:
+        versions[COMPILER] = compiler_version()
+    if record.needs_converter and (python := litert_converter.converter_python()) is not None:
+        versions[litert_converter.PACKAGE] = litert_converter.converter_version(python)
+    return versions
+
+
+def versions_for(delegate: str) -> dict[str, str]:
+    """Return the versions that are part of the key of a delegate's programs."""
+    return installed_versions() | own_versions(delegate)
+
+
+def version_names(delegate: str) -> tuple[str, ...]:
+    """Return the names under which those versions are stored with a run."""
+    record = delegates.RECORDS.get(delegate)
+    if record is None:
+        return VERSIONED
+    compiler = (COMPILER,) if record.needs_compiler else ()
+    converter = (litert_converter.PACKAGE,) if record.needs_converter else ()
+    return (*VERSIONED, *record.own_packages, *compiler, *converter)
+
+
+def package_versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """Return the versions of those of the packages that are installed."""
     # Imported late: most front ends do not need it.
     import importlib.metadata
 
     versions = {}
-    for name in VERSIONED:
+    for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions
@@ -358,12 +402,13 @@ def cap_bytes_from_environment() -> int:
 
 def _program_problem(folder: Path, lowered: LowerResult) -> str | None:
     """Return the problem of a damaged program in an entry from before all hashes were recorded."""
+    name = delegates.program_file(lowered.delegate)
     try:
-        if file_hash(folder / _PROGRAM) == lowered.artifact.sha256:
+        if file_hash(folder / name) == lowered.artifact.sha256:
             return None
     except OSError as error:
-        return f"{_PROGRAM} cannot be read ({error.strerror or error})"
-    return f"the content of {_PROGRAM} has changed"
+        return f"{name} cannot be read ({error.strerror or error})"
+    return f"the content of {name} has changed"
 
 
 def _remove_leftover(entry: Path) -> None:

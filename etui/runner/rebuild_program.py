@@ -42,7 +42,7 @@ from etui.events import Event, utc_now
 from etui.jobs import BundleJob, BundleResult, JobFor, LowerJob, LowerResult, R
 from etui.paths import absolute, cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.runner.program_cache import VERSIONED, ProgramCache, installed_versions, machine_for, program_key
+from etui.runner.program_cache import ProgramCache, machine_for, program_key, version_names, versions_for
 from etui.spec import WEIGHTS, Repeated, SessionSpec, Shape, Variant
 from etui.text import plain
 
@@ -100,7 +100,7 @@ class RebuiltProgram(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def program_dir(self) -> str:
-        """The folder with ``program.pte`` and, if it differs from the eager reference, ``reference.safetensors``."""
+        """The folder with the program and, if it differs from the eager reference, ``reference.safetensors``."""
         return str(Path(self.lowered.path).parent)
 
 
@@ -218,7 +218,7 @@ async def rebuild_program(
     model = find_model(origin.model)
     if not isinstance(model, UserModel):
         await workers.preload(model.source)
-    stored, installed = _versions_of(document), installed_versions()
+    stored, installed = _versions_of(document), versions_for(document.delegate)
     # If the machine was not recorded it is assumed to be the same.
     machine = machine_for(document.delegate, document.environment) or machine_for(document.delegate)
 
@@ -233,6 +233,7 @@ async def rebuild_program(
             versions=versions,
             keep_fp32=keeps(document.precision, origin.keep_fp32),
             machine=machine,
+            threads=document.threads,
         )
 
     async def make_bundle() -> BundleResult:
@@ -302,6 +303,7 @@ def lower_job(
         run_id=run_id,
         threads=threads,
         etrecord=etrecord,
+        run_threads=document.threads,
         keep_fp32=keeps(document.precision, origin.keep_fp32),
     )
 
@@ -340,15 +342,15 @@ def _same_model(document: RunDocument, origin: Repeated) -> Model:
 
 def _versions_of(document: RunDocument) -> dict[str, str]:
     """Return the versions in the key of a run's program, as far as its document has them."""
-    versions = document.environment.versions if document.environment else {}
-    return {name: versions[name] for name in VERSIONED if name in versions}
+    versions = document.environment.all_versions if document.environment else {}
+    return {name: versions[name] for name in version_names(document.delegate) if name in versions}
 
 
 def _changed_versions(document: RunDocument) -> list[str]:
-    stored, installed = _versions_of(document), installed_versions()
+    stored, installed = _versions_of(document), versions_for(document.delegate)
     return [
         f"{name} was {stored.get(name, 'not installed')} and is now {installed.get(name, 'not installed')}"
-        for name in VERSIONED
+        for name in version_names(document.delegate)
         if stored.get(name) != installed.get(name)
     ]
 

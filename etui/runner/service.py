@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from etui.catalog.delegates import PACKAGES
+from etui.catalog.delegates import OWN_PACKAGES, PACKAGES
 from etui.errors import EtuiError, StoreUnavailable
 from etui.events import utc_now
 from etui.host.installed import Stamp, stamp
@@ -40,7 +40,7 @@ LOG_CAP_BYTES = 1_000_000
 
 def main(database: Path) -> int:
     """Run until no work is left. Return the exit status; errors are written to the runner's log."""
-    packages = stamp(PACKAGES)
+    packages = stamp((*PACKAGES, *OWN_PACKAGES))
     try:
         settings.check()
         return _main(database, packages)

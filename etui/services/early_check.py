@@ -22,7 +22,7 @@ from etui.paths import cache_dir
 from etui.runner.program_cache import installed_versions
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
 from etui.services.request import FieldError, FieldName, is_as_is
-from etui.spec import WEIGHTS, SessionSpec, method_of
+from etui.spec import WEIGHTS, SessionSpec
 
 LIMIT_S = 60.0
 """A model that takes longer to load is queued without having been checked."""
@@ -61,7 +61,7 @@ def check_early(
         cache_dir=str(cache_dir()),
         keep_fp32=spec.keep_fp32,
         allow_pickle=spec.allow_pickle,
-        method=method_of(spec),
+        methods=tuple(dict.fromkeys(variant.method for variant in spec.variants)),
         data=spec.data,
     )
     record = cache_dir() / _FOLDER / _key(job)

@@ -17,7 +17,7 @@ from etui.spec import Variant
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The methods to measure, one session each; None leaves the choice to the program (``forward``, or its only one).
+    """The methods to measure; None leaves the choice to the program (``forward``, or its only one).
     ``notice`` names the methods that are not measured, if any."""
 
     methods: tuple[str | None, ...] = (None,)
@@ -61,9 +61,9 @@ def choose_methods(model: Model, requested: Sequence[str]) -> Chosen:
     return Chosen()
 
 
-def with_method(variants: Sequence[Variant], method: str | None) -> tuple[Variant, ...]:
-    """Return the variants with the measured method of their program."""
-    return tuple(msgspec.structs.replace(variant, method=method) for variant in variants)
+def with_methods(variants: Sequence[Variant], methods: Sequence[str | None]) -> tuple[Variant, ...]:
+    """Return the variants of a program for each of the methods that are measured."""
+    return tuple(msgspec.structs.replace(variant, method=method) for method in methods for variant in variants)
 
 
 def _methods(path: Path) -> list[Method]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,8 @@ import msgspec
 from msgspec import Meta, inspect
 from msgspec import field as option
 
-from etui.catalog.find import Model, UserModel, find_delegate, find_model, find_precision, impossible
+from etui.catalog.delegates import BASELINES, RECORDS
+from etui.catalog.find import Model, UserModel, canonical, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
 from etui.files.data_files import data_files
@@ -44,6 +46,7 @@ FieldName = Literal[
     "warmup",
     "threads",
     "timeout",
+    "baseline",
     "calibration",
     "inputs",
     "seed",
@@ -98,6 +101,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     wait_quiet_min: Annotated[float, Meta(ge=0)] | None = option(default=None, name="wait_quiet")
     allow_pickle: bool = False
+    baselines: tuple[str, ...] = option(default=(), name="baseline")
     data: Annotated[str, Meta(extra={"path_keywords": ()})] | None = None
     priority: Priority = "normal"
     input_size: tuple[int | str, ...] = ()
@@ -191,6 +195,35 @@ def combine(
         else:
             unsupported[variant] = reason
     return supported, unsupported
+
+
+def with_baselines(model: Model, variants: Iterable[Variant], names: Iterable[str]) -> list[Variant]:
+    """Return the variants with those of other runtimes to compare them with, in the same shapes: each in the precisions
+    of the variants that it supports, else in FP32.
+
+    Raises FieldError for an unknown baseline, and for one that is not available here.
+    """
+    variants = list(variants)
+    precisions = dict.fromkeys(variant.precision for variant in variants)
+    added: list[Variant] = []
+    for text in names:
+        name = canonical(text, BASELINES)
+        if name not in BASELINES:
+            similar = difflib.get_close_matches(name, BASELINES, n=1)
+            guess = f"did you mean {similar[0]}? " if similar else ""
+            known = ", ".join(one for one in BASELINES if RECORDS[one].support != "none")
+            raise FieldError("baseline", f"unknown baseline {text!r}", f"{guess}use {known}")
+        if not (available := find_delegate(name)).runs_here:
+            raise FieldError("baseline", f"{name} is not available: {available.reason}", available.what_to_do)
+        supported = [one for one in precisions if impossible(model, one, name) is None]
+        if not supported and (reason := impossible(model, "fp32", name)):
+            raise FieldError("baseline", f"{model.name} cannot be run with {name}: {reason}")
+        for variant in variants:
+            if supported and variant.precision not in supported:
+                continue
+            precision = variant.precision if supported else "fp32"
+            added.append(msgspec.structs.replace(variant, precision=precision, delegate=name, dynamic=False))
+    return list(dict.fromkeys([*variants, *added]))
 
 
 def default_configuration(model: Model) -> tuple[str, str]:
@@ -372,14 +405,18 @@ def check_preset(text: str) -> PresetName:
 def specification(
     model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
 ) -> SessionSpec:
-    """Return the specification of a session, with each variant at every shape and number of threads. Raises FieldError
-    if an option cannot be met by the model or on this machine."""
+    """Return the specification of a session, with each variant at every shape and number of threads, and the variants
+    of its baselines. Raises FieldError if an option cannot be met by the model or on this machine."""
     for count in options.threads:
         check_threads(count)
     try:
         variants = expanded(model, variants, options)
     except ShapeError as error:
         raise FieldError(error.name, error.message, error.hint) from error
+    for variant in variants:
+        if variant.dynamic and variant.delegate in BASELINES:
+            raise FieldError("dynamic", f"{variant.delegate} is measured only in fixed shapes", "omit --dynamic")
+    variants = tuple(with_baselines(model, variants, options.baselines))
     return SessionSpec(
         model=model.reference,
         variants=variants,

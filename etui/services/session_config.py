@@ -11,7 +11,7 @@ import msgspec
 from etui.catalog.find import Model, model_file
 from etui.errors import UsageError
 from etui.paths import expanded
-from etui.services.methods import choose_methods, with_method
+from etui.services.methods import choose_methods, with_methods
 from etui.services.request import (
     FieldError,
     Options,
@@ -28,8 +28,7 @@ from etui.spec import SessionSpec, Variant
 class SessionConfig(Options, frozen=True, kw_only=True):
     """What to measure: every model in one session, in every precision on every delegate, with the same options.
 
-    An empty list of precisions or delegates means the default of the model. ``methods`` are those of finished programs,
-    in one session each.
+    An empty list of precisions or delegates means the default of the model. ``methods`` are those of finished programs.
     """
 
     models: tuple[str, ...] = ()
@@ -124,9 +123,8 @@ def plan(config: SessionConfig, *, skip: bool, measure: bool = True, export_only
         if variants:
             chosen = choose_methods(model, config.methods)
             notices += [chosen.notice] if chosen.notice else []
-            for method in chosen.methods:
-                spec = specification(model, with_method(variants, method), config, export_only_dir=export_only_dir)
-                sessions.append(Session(spec=spec, model=model, refused=refused))
+            spec = specification(model, with_methods(variants, chosen.methods), config, export_only_dir=export_only_dir)
+            sessions.append(Session(spec=spec, model=model, refused=refused))
     if not sessions:
         raise UsageError("no supported combination to measure", "see `etui models` and `etui delegates`")
     return Planned(sessions=tuple(sessions), skipped=tuple(skipped), notices=tuple(notices))

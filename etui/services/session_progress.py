@@ -35,8 +35,19 @@ _PREPARED, _MEASURED = 0.2, 0.95
 _LEAST_PART, _MOST_CHECKS = 0.03, 0.3
 """The least share of each of the three parts, and the largest of the checks."""
 
-_STAGES_S = {"load": 0.5, "export": 1.0, "quantize": 4.0, "reference": 0.5, "lower": 10.0, "write": 0.5}
+_STAGES_S = {
+    "load": 0.5,
+    "export": 1.0,
+    "convert": 3.0,
+    "quantize": 4.0,
+    "reference": 0.5,
+    "compile": 20.0,
+    "lower": 10.0,
+    "write": 0.5,
+}
 """The stages of preparing a program, in their order, with the seconds that are assumed if nothing is known."""
+_BASELINE_STAGES = frozenset({"convert", "compile"})
+"""The stages that only the programs of baselines have."""
 _LOAD_S = 3.0
 
 _ON_TIME = 0.6
@@ -418,7 +429,8 @@ class _Preparation:
         self._labels = labels
         self._cores = expected.cores if expected is not None else len(labels)
         self._load_s = expected.load_s if expected is not None else _LOAD_S
-        self._stages_s = {run_id: dict(_STAGES_S) for run_id in labels}
+        usual_s = {stage: seconds for stage, seconds in _STAGES_S.items() if stage not in _BASELINE_STAGES}
+        self._stages_s = {run_id: dict(usual_s) for run_id in labels}
         if expected is not None:
             self._stages_s = {run_id: dict(expected.stages_s.get(label, {})) for run_id, label in labels.items()}
         self._whole_s = self._expected_s(self._load_s, [sum(stages.values()) for stages in self._stages_s.values()])
@@ -443,7 +455,10 @@ class _Preparation:
         for stage in order[: order.index(event.stage or "")]:
             stages_s.pop(stage, None)
         if not stages_s or event.stage not in stages_s:
-            stages_s |= {stage: _STAGES_S[stage] for stage in order[order.index(event.stage or "") :]}
+            later = order[order.index(event.stage or "") :]
+            stages_s |= {
+                stage: _STAGES_S[stage] for stage in later if stage == event.stage or stage not in _BASELINE_STAGES
+            }
         self._open.pop(event.run_id, None)
         self._open[event.run_id] = event, now
 

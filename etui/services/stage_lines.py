@@ -16,7 +16,7 @@ _SHORT_S = 1.0
 _SHOWN_S = 0.05
 _REPEATED = re.compile(r"(?s)(?P<variant>.+): block \d+ is measured again: .*")
 _VERDICT = re.compile(rf"(?s)accuracy (?P<verdict>{'|'.join(ACCURACY_VERDICTS)}): .*")
-_ORDER = ("load", "export", "quantize", "reference", "lower", "write")
+_ORDER = ("load", "export", "convert", "quantize", "reference", "compile", "lower", "write")
 _CACHED = "cached, nothing to prepare"
 
 

@@ -41,7 +41,7 @@ def submit_analysis(store: Store, run_id: str, options: AnalysisOptions) -> Queu
     alive; if none can be started, it is cancelled.
 
     Raises:
-        UsageError: the run is live, or its program is no longer available.
+        UsageError: the run is live, or its program is no longer available or not an ExecuTorch program.
         RunnerFailed: no runner can be started.
         StoreError: the database cannot be written.
     """
@@ -75,10 +75,14 @@ def _add_analysis(store: Store, run_id: str, options: AnalysisOptions) -> tuple[
     """Queue an analysis, and return it and whether it is new: the same analysis is queued once."""
     check_owner(store.path)
     # Imported late: the screen needs this module for its first paint, but not that one.
+    from etui.analysis_kinds.registry import KINDS
     from etui.runner.rebuild_program import Trust, check_rebuildable
+    from etui.services.executorch_only import require_executorch
 
+    document = store.document(run_id, operators=False)
+    require_executorch(document, f"the {KINDS[options.kind_name()].title}")
     trust = Trust(imported=store.is_imported(run_id), files=options.trusted_files)
-    check_rebuildable(store.document(run_id, operators=False), trust)
+    check_rebuildable(document, trust)
     # The same analysis under a dead runner would be mistaken for one in progress.
     recover(store)
     before = {analysis.id for analysis in store.live_analyses(run_id)}

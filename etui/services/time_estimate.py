@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from etui.analysis.keep_fp32 import kept_in
-from etui.catalog.delegates import RECORDS
+from etui.catalog.delegates import RECORDS, program_file
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import ModelEntry
 from etui.catalog.precisions import PRECISIONS, keeps
@@ -33,7 +33,7 @@ _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Sessi
 """What a session of a version without an option had."""
 
 _LOADING = ("load",)
-_PREPARING = ("export", "quantize", "reference", "lower", "write")
+_PREPARING = ("export", "convert", "quantize", "reference", "compile", "lower", "write")
 _CHECKS = ("accuracy", "memory")
 
 # For variants without a similar run: orders of magnitude, measured with the catalog's models on two cores.
@@ -208,7 +208,7 @@ def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarR
     )
     artifact = document.artifact
     key = artifact.key if artifact is not None and same and spec.use_cache else None
-    program = None if key is None else program_path(cache, key)
+    program = None if key is None else program_path(cache, key, program_file(document.delegate))
     prepared = program is not None and program.exists()
 
     def spent(names: Collection[str]) -> float:

@@ -237,7 +237,7 @@ def _point(row: sqlite3.Row, disturbed: float) -> Point:
     environment = _environment(row)
     software: dict[str, str] = {}
     if environment is not None:
-        software = {**environment.versions, "Python": environment.python, "etui": row["etui_version"]}
+        software = {**environment.all_versions, "Python": environment.python, "etui": row["etui_version"]}
         if environment.governor is not None:
             software["governor"] = environment.governor
     return Point(

@@ -15,6 +15,7 @@ from etui.charts.sparkline import sparkline
 from etui.facts import BY_SHORT, Fact, RunSummary, ScreenColumn, Tone
 from etui.facts.kinds import MILLISECONDS, TIME
 from etui.results import LIVE_STATUSES
+from etui.spec import size_text
 from etui.table_columns import fitting_columns
 from etui.text import bare_ratio, moment, number, plain, width
 from etui.tui.glyphs import TRUST_TONES, Glyphs
@@ -126,6 +127,18 @@ def _id(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.id)[:6], "faint"
 
 
+def _delegate(run: RunSummary, _glyphs: Glyphs) -> Cell:
+    # Variants of one session may differ in nothing else.
+    parts = [run.delegate]
+    if run.input_size is not None:
+        height, width = run.input_size
+        parts.append(str(height) if height == width else size_text(run.input_size))
+    parts += [f"b{run.batch}"] if run.batch is not None else []
+    parts += [f"s{run.sequence}"] if run.sequence is not None else []
+    parts += [f"t{run.threads}"] if run.variant is not None and " threads " in run.variant else []
+    return plain(" ".join([*parts, *(["dyn"] if run.dynamic else []), *([run.method] if run.method else [])])), ""
+
+
 def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(run.note or (run.error or "")), "" if run.note else "faint"
 
@@ -148,6 +161,7 @@ _SPECIAL: dict[Fact[Any], Callable[[RunSummary, Glyphs], Cell]] = {
     RunSummary.speedup: _speedup,
     RunSummary.verdict: _verdict,
     RunSummary.id: _id,
+    RunSummary.delegate: _delegate,
     RunSummary.note: _note,
 }
 """Cells that show more than the value of their fact, or less."""

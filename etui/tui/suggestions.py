@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -58,9 +58,24 @@ def models(text: str) -> list[Suggestion]:
             family = entry.family
             suggestions.append(Suggestion(value=family.replace("-", " "), heading=True))
         suggestions.append(Suggestion(value=entry.name, about=f"{entry.parameters / 1e6:>5.1f} M  {entry.title}"))
+    if words:
+        suggestions += _torchvision(words, {suggestion.value for suggestion in suggestions})
     if not words:
         suggestions.append(Suggestion(value="own model: type FILE.py:factory, .pt2 or .pte", heading=True))
     return suggestions
+
+
+def _torchvision(words: Sequence[str], shown: Collection[str]) -> list[Suggestion]:
+    """Return the other models of torchvision whose name or task contains every word."""
+    from etui.catalog.torchvision_models import PREFIX
+    from etui.catalog.torchvision_names import NAMES  # Not needed for the first paint.
+
+    found = [
+        Suggestion(value=f"{PREFIX}{name}", about=f"{row.parameters / 1e6:>5.1f} M  {row.task}")
+        for name, row in NAMES.items()
+        if name not in shown and all(word in f"{PREFIX}{name} {row.task}" for word in words)
+    ]
+    return [Suggestion(value="torchvision", heading=True), *found] if found else []
 
 
 def model_files(text: str) -> list[Suggestion]:

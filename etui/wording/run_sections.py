@@ -364,6 +364,7 @@ def configuration(document: RunDocument) -> RunSection:
         ("weights", weights and f"{weights.kind}: {weights.detail}"),
         ("inputs", inputs and f"{inputs.kind}: {inputs.detail}"),
         ("arguments", inputs and ", ".join(inputs.names)),
+        ("dynamic shapes", inputs and ", ".join(inputs.dynamic)),
         ("split", inputs and inputs.split),
         ("evaluation", inputs and _counted_inputs(inputs.accuracy_count, inputs.accuracy_sha256)),
         ("calibration", inputs and _counted_inputs(inputs.calibration_count, inputs.calibration_sha256)),
@@ -421,7 +422,7 @@ def machine(document: RunDocument) -> RunSection:
 def software(document: RunDocument) -> RunSection:
     """Return the versions of Python, etui and the packages."""
     environment = document.environment
-    packages = sorted(environment.versions.items()) if environment else []
+    packages = sorted(environment.all_versions.items()) if environment else []
     entries = _entries(
         ("Python", environment and environment.python),
         ("etui", document.etui_version),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etui.catalog.delegates import delegates
+from etui.catalog.delegates import baselines, delegates
 from etui.catalog.models import MODELS, TOLERANCES, ModelEntry
 from etui.catalog.precisions import PRECISIONS, recipe
 from etui.results import Tolerance
@@ -23,6 +23,9 @@ def page() -> str:
         "## Delegates",
         "`etui delegates` says which of them work on your machine, and why the others do not.",
         table(("name", "delegate"), [(code(one.name), one.title) for one in delegates().values()]),
+        "## Baselines",
+        "Other runtimes to compare with: `etui run --baseline`. `etui delegates` says which work here.",
+        table(("name", "baseline"), [(code(one.name), one.title) for one in baselines().values()]),
         "## Presets",
         "A variant that is too slow for its preset gets fewer samples, and its run says so.",
         table(("name", "blocks", "seconds per block", "seconds per variant", "stops"), map(_preset, PRESETS.values())),

@@ -33,6 +33,8 @@ VARIABLES = {
     "ETUI_LINGER_S": f"Seconds the runner stays alive after its last session ({settings.LINGER_S:g} by default).",
     "ETUI_SAVE_PATIENCE_S": "Seconds a session that has ended waits for a database that cannot be written, before its"
     f" results are put into a file ({settings.PATIENCE_S:g} by default).",
+    "ETUI_LITERT_PYTHON": "The Python of an environment with litert-torch, which converts models for the baseline"
+    " `litert`; `--litert-python` overrides it. Default: etui's own, if litert-torch is installed there.",
     "ETUI_PREPARE_JOBS": "The number of programs prepared at the same time. Default: one per usable core, as far as the"
     " memory goes.",
     "ETUI_BOX_LOCK": "The machine lock; only for etui's own tests.",

@@ -34,9 +34,16 @@ class Workshop:
         fields = {"weights": "auto", "seed": 0, "accuracy_inputs": 3, "calibration_count": 2, **options}
         return run_bundle(BundleJob(model=model, cache_dir=str(self.cache_dir), **fields), self.events.append)
 
-    def lower(self, model: str, bundle: BundleResult, precision: str, delegate: str = "xnnpack") -> LowerResult:
+    def lower(
+        self,
+        model: str,
+        bundle: BundleResult,
+        precision: str,
+        delegate: str = "xnnpack",
+        keep_fp32: tuple[str, ...] = (),
+    ) -> LowerResult:
         """Run a lowering job."""
-        name = f"{precision}-{delegate}"
+        name = "-".join((precision, delegate, *keep_fp32))
         job = LowerJob(
             bundle=bundle.path,
             model=model,
@@ -46,6 +53,7 @@ class Workshop:
             program_key=name,
             program_dir=str(self.cache_dir / "programs" / name),
             run_id="run",
+            keep_fp32=keep_fp32,
         )
         return run_lower(job, self.events.append)
 

@@ -12,7 +12,7 @@ from etui.catalog.precisions import PRECISIONS, recipe
 from etui.engine.delegates import delegate_support, quantizing_support, support_of_backend
 from etui.errors import PreparationError
 
-SUPPORTED = [record for record in RECORDS.values() if record.support != "none"]
+SUPPORTED = [record for record in RECORDS.values() if record.support != "none" and not record.is_baseline]
 FAMILIES = ("cnn", "vision-transformer", "text-transformer", "multimodal-transformer", "custom")
 
 

@@ -14,7 +14,7 @@ from etui.errors import UsageError
 from etui.host.environment import cpu_flags
 from etui.results import RunDocument, SessionInfo
 from etui.runner.program_cache import installed_versions, machine_for
-from etui.runner.rebuild_program import Trust, check_rebuildable, trusted_origin
+from etui.runner.rebuild_program import Trust, Untrusted, check_rebuildable, trusted_origin
 from etui.services.rerun import spec_keeping_fp32
 from etui.spec import Repeated, SessionSpec, Variant
 from etui.store import Store
@@ -95,3 +95,12 @@ def test_imported_document_does_not_allow_pickled_code(tmp_path: Path) -> None:
     spec = SessionSpec(model=str(program), variants=(Variant("int8", "xnnpack"),), allow_pickle=True)
     assert trusted_origin(_finished(spec), OWN).allow_pickle
     assert not trusted_origin(_finished(spec), Trust(imported=True, files=(str(program),))).allow_pickle
+
+
+def test_folder_that_an_imported_run_names_is_read_only_if_allowed(tmp_path: Path) -> None:
+    spec = SessionSpec(model="resnet18", variants=(Variant("int8", "xnnpack"),), data=str(tmp_path))
+    assert trusted_origin(_finished(spec), OWN).data == str(tmp_path)
+    with pytest.raises(Untrusted) as refused:
+        trusted_origin(_finished(spec), Trust(imported=True))
+    assert list(refused.value.files) == [str(tmp_path)]
+    assert trusted_origin(_finished(spec), Trust(imported=True, files=(str(tmp_path),))).data == str(tmp_path)

@@ -152,7 +152,7 @@ def test_export_only_delegate_is_exported_and_never_measured(warm_box: Box, tmp_
 
 
 def test_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
-    done = warm_box.etui("run", f"{TINY}:raises", status=3)
+    done = warm_box.etui("run", f"{TINY}:raises", "--no-check", status=3)
     assert "the user's own mistake" in done.stderr
     (summary,) = [one for one in warm_box.summaries() if one["model"] == "tiny-raises"]
     assert summary["status"] == "failed" and "mistake" in summary["error"]

@@ -68,6 +68,11 @@ def test_one_dynamic_program_is_measured_at_all_shapes(sweep: list[RunDocument])
     assert len(planned) == 1 and (planned.pop() or 0) >= max(largest)
 
 
+def test_layers_of_a_dynamic_program_are_not_compared(sweep: list[RunDocument], warm_box: Box) -> None:
+    refused = warm_box.etui("gap", sweep[4].id, status=2).stderr
+    assert "range of shapes" in refused and "Traceback" not in refused
+
+
 def test_runs_of_shapes_are_found_and_measured_again(sweep: list[RunDocument], warm_box: Box) -> None:
     found = json.loads(warm_box.etui("runs", "input_size:24 batch:3 dynamic:0", "--json").stdout)
     assert [run["id"] for run in found] == [sweep[3].id]

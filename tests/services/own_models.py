@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from etui import Model
+
 Given = tuple[nn.Module, tuple[torch.Tensor, ...]]
 
 
@@ -30,6 +32,10 @@ def raises() -> Given:
 
 def misfit() -> Given:
     return Net(9), (torch.randn(2, 8),)
+
+
+def misjudged() -> Model:
+    return Model(Net(), (torch.randn(2, 8),), tolerance={"sqnr": 20.0})
 
 
 def uses_torchvision() -> Given:

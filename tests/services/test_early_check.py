@@ -90,6 +90,11 @@ def test_weights_that_do_not_fit_belong_to_their_field(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_tolerance_that_is_not_valid_is_found() -> None:
+    assert "unknown limit 'sqnr'" in refused("misjudged").message
+
+
+@pytest.mark.slow
 def test_a_crash_is_one_line() -> None:
     assert "own_models.py:crashes crashed with a segmentation fault" in refused("crashes").message
 

@@ -9,10 +9,12 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
+from etui.facts import RunSummary
 from etui.results import RunDocument, Status
 from etui.tui.widgets.chart_data import MOST_SAMPLES, past_runs, program_series
 from etui.tui.widgets.chart_pane import VIEWS, ChartPane
 from tests.documents import make_block, make_document
+from tests.facts import lacking
 from tests.tui.hosts import notices, shown_title
 from tests.tui.summaries import make_summary
 
@@ -161,3 +163,24 @@ def test_the_past_is_in_order_with_the_run_itself_once() -> None:
 @pytest.mark.parametrize("status", ["queued", "preparing", "measuring"])
 def test_a_live_run_is_no_past(status: Status) -> None:
     assert past_runs(msgspec.structs.replace(make_document(), status=status), []) == []
+
+
+@pytest.mark.asyncio
+async def test_a_run_whose_session_varies_its_batch_has_charts_over_it() -> None:
+    async with ChartHost().run_test(size=(100, 20)) as pilot:
+        host = await shown(pilot, make_document())
+        host.pane.action_view_6()
+        assert host.pane.view == VIEWS[0]
+        rows = []
+        for batch in (1, 2, 4):
+            document = make_document(f"{batch:012x}", median=3.0 * batch)
+            document.batch, document.variant = batch, f"fp32/xnnpack batch {batch}"
+            rows.append(RunSummary.of(document))
+        host.pane.show_run(document, [], rows)
+        host.pane.action_view_6()
+        assert not lacking(host.seen(), "over batch", "fp32/xnnpack", "eager")
+        host.pane.action_view_7()
+        assert host.pane.view == "per item" and "ms per item" in host.seen()
+        # The next run has no such views.
+        await shown(pilot, make_document())
+        assert host.pane.view == VIEWS[0] and "per item" not in str(host.pane.border_title)

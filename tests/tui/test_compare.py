@@ -566,3 +566,20 @@ async def test_the_setting_for_ascii_applies_to_tables_and_charts(database: Path
         for part in (verdicts(pilot), figures(pilot)):
             assert all(row.isascii() for row in drawn_rows(part))
         assert cast("Any", pictures(pilot).render()).plain.isascii()
+
+
+async def test_runs_of_several_shapes_have_charts_over_the_shape_and_others_do_not(database: Path) -> None:
+    async with comparing(database, variants()) as pilot:
+        await pilot.press("6")
+        assert pictures(pilot).place == 0 and "6 " not in str(pictures(pilot).border_title)
+    runs = variants()[:3]
+    for batch, document in zip((1, 2, 4), runs, strict=True):
+        document.batch, document.precision, document.delegate = batch, "fp32", "xnnpack"
+        document.variant = f"fp32/xnnpack batch {batch}"
+    database.unlink()
+    async with comparing(database, runs) as pilot:
+        await pilot.press("6")
+        drawn = pictures(pilot).render().plain  # type: ignore[union-attr]
+        assert not lacking(drawn, "over batch", "fp32/xnnpack", "eager", "1", "2", "4")
+        await pilot.press("7")
+        assert "ms per item" in pictures(pilot).render().plain  # type: ignore[union-attr]

@@ -182,6 +182,20 @@ async def test_each_page_has_its_facts(database: Path, stored: Path, tab: str, w
         assert [word for word in words if word not in page] == []
 
 
+@pytest.mark.parametrize("tab", ["Operators", "Delegation", "Gap"])
+async def test_what_reads_executorch_programs_is_not_offered_for_another_runtime(database: Path, tab: str) -> None:
+    document = make_document(RUN, delegate="onnxruntime")
+    assert document.artifact is not None
+    document.artifact = msgspec.structs.replace(document.artifact, kind="onnx")
+    document.delegation = document.profile = document.gap = None
+    with Store.open(database) as store:
+        store.save_document(document)
+    async with DetailsHost(database).run_test(size=(120, 40)) as pilot:
+        page = (await opened(pilot, tab)).page()
+        assert "not available for ONNX Runtime programs" in page
+        assert "Press P" not in page
+
+
 async def test_the_log_and_the_json_are_whole(stored: Path) -> None:
     async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
         host = await opened(pilot, "Log")

@@ -200,6 +200,9 @@ SCENARIOS: dict[str, Scenario] = {
     "chart.view_3": Scenario(_view("blocks")),
     "chart.view_4": Scenario(_view("trend")),
     "chart.view_5": Scenario(_view("MAE")),
+    # The charts themselves are in test_chart_pane.py; the run here has no other shapes in its session.
+    "chart.view_6": Scenario(lambda pilot: "do not differ" in _said(pilot)),
+    "chart.view_7": Scenario(lambda pilot: "--batch" in _said(pilot)),
     "chart.log_scale": Scenario(lambda pilot: " log " in str(pilot.app.screen.query_one(ChartPane).border_title)),
     "log.pause": Scenario(_pane(lambda pane: not pane.is_following)),
     "log.level": Scenario(_pane(lambda pane: pane.query_one(LogView).lines.level == "warning")),

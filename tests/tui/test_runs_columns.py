@@ -72,3 +72,18 @@ def test_columns_that_few_know_are_shown_only_if_chosen() -> None:
         "dynamic",
         "method",
     }
+
+
+def test_the_delegate_has_what_else_a_variant_varies() -> None:
+    document = make_document()
+
+    def cell() -> str:
+        return BY_NAME["delegate"].cell(RunSummary.of(document), UNICODE)[0]
+
+    plain = cell()
+    document.input_size, document.batch, document.dynamic = (224, 224), 4, True
+    document.variant = f"{document.precision}/{document.delegate} 224x224 batch 4 dynamic"
+    assert cell() == f"{plain} 224 b4 dyn"
+    document.input_size, document.batch, document.sequence, document.dynamic = (160, 320), None, 64, False
+    document.variant, document.threads = f"{document.precision}/{document.delegate} 160x320 sequence 64 threads 2", 2
+    assert cell() == f"{plain} 160x320 s64 t2"

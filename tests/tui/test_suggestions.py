@@ -15,7 +15,9 @@ def test_models_stand_under_their_families() -> None:
 
 
 def test_letters_filter_by_name_title_and_family() -> None:
-    assert [one.value for one in suggestions.models("res 50") if not one.heading] == ["resnet50"]
+    found = [one.value for one in suggestions.models("res 50") if not one.heading]
+    assert found[0] == "resnet50" and all(name.startswith("torchvision:") for name in found[1:])
+    assert "torchvision:resnext50_32x4d" in found and "torchvision:resnet50" not in found
     assert "gpt2" in [one.value for one in suggestions.models("text transformer")]
     assert suggestions.models("no such model") == []
 

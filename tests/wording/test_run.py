@@ -37,10 +37,12 @@ def ratio(value: float, low: float, high: float, verdict: SpeedVerdict) -> Ratio
     return Ratio(value=value, ci95=(low, high), verdict=verdict, blocks=6)
 
 
-def accuracy(verdict: AccuracyVerdict, metrics: Metrics, reason: str = "a reason", **more: Comparison) -> Accuracy:
+def accuracy(
+    verdict: AccuracyVerdict, metrics: Metrics, reason: str = "a reason", lowering: Comparison | None = None
+) -> Accuracy:
     """An accuracy whose one comparison has these figures."""
     comparison = Comparison(against="FP32 eager", overall=metrics, worst=metrics, outputs=[])
-    return Accuracy(verdict=verdict, reason=reason, tolerance=None, end_to_end=comparison, **more)
+    return Accuracy(verdict=verdict, reason=reason, tolerance=None, end_to_end=comparison, lowering=lowering)
 
 
 SPEEDS: dict[str, tuple[Ratio | None, list[str]]] = {

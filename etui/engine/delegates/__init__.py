@@ -1,4 +1,5 @@
-"""The delegates that programs can be lowered for: one module each, found by the name of its catalog record.
+"""The delegates that programs can be lowered for, and the baselines: one module each, found by the name of its catalog
+record.
 
 To add a delegate, add a record to ``etui.catalog.delegates.RECORDS`` and a module here with the record's name (``-``
 replaced by ``_``) that defines ``DELEGATE``.
@@ -10,7 +11,7 @@ import importlib
 from functools import cache
 
 from etui.catalog.delegates import RECORDS
-from etui.engine.delegates.base import DelegateSupport
+from etui.engine.delegates.base import BaselineSupport, DelegateSupport
 from etui.errors import PreparationError
 
 _DEFAULT_QUANTIZER = "xnnpack"
@@ -28,6 +29,15 @@ def delegate_support(name: str) -> DelegateSupport:
         raise PreparationError(f"lowering for {name} is not supported", "choose another delegate")
     module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     support: DelegateSupport = module.DELEGATE
+    return support
+
+
+def baseline_support(name: str) -> BaselineSupport | None:
+    """Return the implementation of a baseline; None for the name of a delegate, or ``as-is``."""
+    if name not in RECORDS or not RECORDS[name].is_baseline:
+        return None
+    support = delegate_support(name)
+    assert isinstance(support, BaselineSupport)
     return support
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from etui.catalog.delegates import RECORDS, DelegateRecord
-from etui.errors import PreparationError
+from etui.errors import EtuiError, PreparationError
 
 if TYPE_CHECKING:
+    import torch
     from torch.export import ExportedProgram
     from torch.fx import Node
 
@@ -99,3 +102,69 @@ class DelegateSupport:
         """Return kind and debug handle of the nodes in a serialized subgraph, in execution order; empty if the format
         is not read. Raises DamagedFile."""
         return []
+
+
+class BaselineFailure(EtuiError):
+    """The runtime of a baseline rejected a program or its inputs."""
+
+
+class Executable(Protocol):
+    """A loaded program of any runtime, as the measurements use it."""
+
+    @property
+    def program_load_ms(self) -> float:
+        """The milliseconds of loading the file."""
+
+    @property
+    def method_load_ms(self) -> float | None:
+        """The milliseconds of loading its method; None for a runtime without this step."""
+
+    def fit(self, inputs: Sequence[torch.Tensor]) -> Any:
+        """Convert inputs to what a call takes. Raises EtuiError if the program does not take them."""
+
+    def __call__(self, inputs: Any, /) -> Any:
+        """Run once on converted inputs, and return the outputs as the runtime returns them."""
+
+    def tensors(self, outputs: Any) -> list[torch.Tensor]:
+        """Return the outputs of a call as tensors."""
+
+
+class BaselineWork(NamedTuple):
+    """What a baseline makes its program of. ``recipe`` is the common recipe (``fp32``, ``int8-static``, ..) without its
+    version, never ``int8-auto``; ``is_kept`` is whether a module path is to be kept in FP32; ``threads`` is the number
+    of threads that the program will be executed with; ``target`` the file to write; ``stage`` times and reports one
+    stage (name, description) and yields a list for details."""
+
+    exported: ExportedProgram
+    inputs: tuple[torch.Tensor, ...]
+    calibration: Sequence[tuple[torch.Tensor, ...]]
+    recipe: str
+    is_kept: Callable[[str], bool]
+    threads: int
+    target: Path
+    stage: Callable[[str, str], AbstractContextManager[list[str]]]
+
+
+class BaselineSupport(DelegateSupport):
+    """The implementation of a baseline: a runtime that makes and executes its own programs."""
+
+    delegates_nodes = False
+
+    takes_half_precision = False
+    """Whether its programs can have weights and inputs of 16 bits, for models whose own weights are."""
+
+    def prepare(self, work: BaselineWork) -> int | None:
+        """Write the program to ``work.target``; return the number of calibration inputs used, None without calibration.
+
+        Raises:
+            PreparationError: its tools are not installed, or the recipe quantizes nothing.
+        """
+        raise NotImplementedError
+
+    def load(self, path: Path, threads: int) -> Executable:
+        """Load a program to be executed with this number of threads, which is read back.
+
+        Raises:
+            BaselineFailure: the runtime cannot load it, or uses another number of threads.
+        """
+        raise NotImplementedError

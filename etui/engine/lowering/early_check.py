@@ -17,7 +17,9 @@ from etui.engine.models import weights
 from etui.engine.models.build import Built, build_raw, finish
 from etui.engine.models.bundle import target_of
 from etui.engine.models.data_folder import read_folder
+from etui.engine.models.declared import tolerances_of
 from etui.engine.models.exported_program import check_exported
+from etui.engine.models.task_metric import metric_of
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.data_files import data_files
@@ -42,12 +44,16 @@ def run_check(job: CheckJob, log: Log) -> CheckResult:
     begin("model")
     model = find_model(job.model)
     if isinstance(model, UserModel) and model.kind == "pte":
-        _check_program(Path(model.path), job.method)
+        for method in job.methods:
+            _check_program(Path(model.path), method)
         return CheckResult(files=[model.path])
     if isinstance(model, UserModel) and model.kind == "pt2" and not job.allow_pickle:
         check_exported(Path(model.path))
     built = _built(model, job, begin, log)
     if isinstance(model, UserModel):
+        if built.declared is not None:
+            tolerances_of(built.declared, model.name)
+            metric_of(built.declared.metric, built.declared.labels, model.name)
         begin("inputs")
         _try_inputs(model, built, job.seed)
         if job.data is not None:

@@ -17,15 +17,15 @@ from torch.export import ExportedProgram
 
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
-from etui.engine.delegates import delegate_support
-from etui.engine.delegates.base import DelegateSupport
+from etui.engine.delegates import baseline_support, delegate_support
+from etui.engine.delegates.base import BaselineSupport, BaselineWork, DelegateSupport
 from etui.engine.explain.known_causes import describe, explain
 from etui.engine.lowering.delegation import delegation_of
-from etui.engine.lowering.flat_export import export
+from etui.engine.lowering.flat_export import export, mutated_buffers
 from etui.engine.lowering.graph_stages import GraphStages
-from etui.engine.lowering.keep_fp32 import check_modules
+from etui.engine.lowering.keep_fp32 import check_modules, is_under
 from etui.engine.lowering.noop_program import NOOP, write_noop
-from etui.engine.lowering.quantize import Graph, halve, plain_graph, quantize
+from etui.engine.lowering.quantize import Graph, convolves, halve, plain_graph, quantize
 from etui.engine.lowering.source_map_builder import source_map_of
 from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.engine.lowering.unsupported import refuse_missing_kernels, refuse_unsupported, unrolled
@@ -108,14 +108,18 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
     with making(Path(job.program_dir)) as folder:
         stages = _Stages(log, job.run_id, job.delegate)
         bundle = Bundle.open(Path(job.bundle), job.model)
+        baseline = baseline_support(job.delegate)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
             result = _copy_program(bundle.model, job, folder, stages, bundle.result.method)
+        elif baseline is not None:
+            result = _prepare_baseline(bundle, job, folder, stages, baseline)
         else:
             result = _prepare(bundle, job, folder, stages)
         result = msgspec.structs.replace(
             result, model=bundle.model.name, precision=job.precision, delegate=job.delegate, keep_fp32=job.keep_fp32
         )
-        write_noop(folder / NOOP)
+        if baseline is None:
+            write_noop(folder / NOOP)
         (folder / DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
 
@@ -176,6 +180,54 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
     )
 
 
+def _prepare_baseline(
+    bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages, baseline: BaselineSupport
+) -> LowerResult:
+    """Make the program of another runtime from the same exported FP32 graph and the same calibration inputs."""
+    runtime = baseline.record.runtime
+    with stages.stage("load", "loading the model"):
+        dtype = bundle.result.model.dtype
+        if dtype and not baseline.takes_half_precision:
+            raise PreparationError(
+                f"{bundle.model.name} has {dtype} weights, and {runtime} programs need FP32 weights",
+                "convert the module with .float() in its factory",
+            )
+        module = bundle.exportable()
+        check_modules(module, job.keep_fp32)
+        inputs = bundle.inputs()[0]
+    with stages.stage("export", "exporting"):
+        exported = export(module, inputs, bundle.structure)
+    if changed := mutated_buffers(exported):
+        raise PreparationError(
+            f"the model changes its buffer {changed[0]} when it runs, which {runtime} programs do not",
+            "measure it without this baseline",
+        )
+    name = recipe(bundle.model.family, job.precision, job.delegate).partition("/")[0]
+    name = name.removeprefix(baseline.record.recipe_prefix)
+    if name == "int8-auto":
+        name = "int8-static" if convolves(module, exported) else "int8-dynamic"
+    target = folder / baseline.record.program
+    calibration_count = baseline.prepare(
+        BaselineWork(
+            exported=exported,
+            inputs=inputs,
+            calibration=bundle.calibration()[: job.calibration_count],
+            recipe=name,
+            is_kept=lambda path: is_under(path, job.keep_fp32),
+            threads=job.run_threads or job.threads,
+            target=target,
+            stage=stages.stage,
+        )
+    )
+    return LowerResult(
+        path=str(Path(job.program_dir) / target.name),
+        artifact=_artifact(target, job),
+        stages=stages.done,
+        arithmetic=_of_weights(bundle.result.model, job.precision),
+        calibration_count=calibration_count,
+    )
+
+
 def _of_weights(model: ModelInfo, precision: str) -> str | None:
     """Return the arithmetic of a model whose weights are not FP32: fp32 means that nothing is converted."""
     return model.dtype if model.dtype and precision == "fp32" else None
@@ -186,23 +238,24 @@ def _graph(
 ) -> Graph:
     """Return the exported graph of the job's precision, and the module that computes the same before lowering."""
     call = bundle.structure
+    dynamic = job.dynamic or bundle.result.dynamic
     if job.precision in {"fp32", "fp16"}:
         half = job.precision == "fp16"
         with stages.stage("export", "exporting in half precision" if half else "exporting"):
             program_of = halve if half else plain_graph
-            graph = program_of(module, inputs, call, job.dynamic)
+            graph = program_of(module, inputs, call, dynamic)
         stages.graphs.add("aten", graph.program.graph_module, stages.done[-1].seconds)
         return graph
     exported = None
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
-            exported = export(module, inputs, call, job.dynamic)
+            exported = export(module, inputs, call, dynamic)
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
         recipe_id = recipe(bundle.model.family, job.precision, job.delegate)
         graph = quantize(
-            module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32, dynamic=job.dynamic
+            module, exported, inputs, calibration, recipe_id, structure=call, keep=job.keep_fp32, dynamic=dynamic
         )
         details.append(graph.detail)
         if job.keep_fp32:
@@ -277,9 +330,11 @@ def _artifact(path: Path, job: LowerJob) -> Artifact:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     sections: list[Section] = []
-    with contextlib.suppress(DamagedFile):  # the runtime reports a damaged finished program
-        sections = sections_of(path)
-    return Artifact(kind="pte", size_bytes=path.stat().st_size, sha256=digest, key=job.program_key, sections=sections)
+    if path.name == PROGRAM:
+        with contextlib.suppress(DamagedFile):  # the runtime reports a damaged finished program
+            sections = sections_of(path)
+    kind: Any = path.suffix.removeprefix(".")
+    return Artifact(kind=kind, size_bytes=path.stat().st_size, sha256=digest, key=job.program_key, sections=sections)
 
 
 def _to_text(delegation: Delegation) -> str:

@@ -88,7 +88,7 @@ def quantize(
 
 
 def _quantizer(module: nn.Module, exported: ExportedProgram, name: str, keep: Sequence[str]) -> Quantizer:
-    convolutional = any(isinstance(layer, _CONVOLUTIONS) for layer in module.modules()) or _convolves(exported)
+    convolutional = convolves(module, exported)
     if name == "int8-auto":
         name = "int8-static" if convolutional else "int8-dynamic"
     state = set(mutated_buffers(exported))
@@ -217,5 +217,8 @@ def _divides(layer: nn.Linear) -> bool:
     return layer.in_features % _GROUP_SIZE == 0
 
 
-def _convolves(exported: ExportedProgram) -> bool:
+def convolves(module: nn.Module, exported: ExportedProgram) -> bool:
+    """Return whether a model contains convolutions."""
+    if any(isinstance(layer, _CONVOLUTIONS) for layer in module.modules()):
+        return True
     return any("conv" in str(node.target) for node in exported.graph.nodes if node.op == "call_function")

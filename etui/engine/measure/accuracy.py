@@ -11,12 +11,13 @@ import msgspec
 import torch
 
 from etui.analysis.accuracy import NO_MAGNITUDE, judge
+from etui.catalog.delegates import program_file
 from etui.catalog.find import Model
 from etui.catalog.models import ModelEntry
 from etui.engine.models.bundle import Bundle, read_reference
 from etui.engine.models.call_structure import Inputs
 from etui.engine.models.outputs import flat_outputs
-from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.engine.runtime.execution import load_program, set_threads
 from etui.events import Event
 from etui.jobs import AccuracyJob
 from etui.results import Accuracy, Comparison, Metrics, OutputAccuracy
@@ -43,12 +44,12 @@ def run_accuracy(job: AccuracyJob, _log: Log) -> Accuracy:
     set_threads(job.threads, cpus=job.cpus)
     folder = Path(job.program_dir)
     bundle = Bundle.open(Path(job.bundle), job.model)
-    program = LoadedProgram(folder / "program.pte", delegate=job.delegate)
+    program = load_program(folder / program_file(job.delegate), job.delegate, job.threads)
     inputs = bundle.inputs()
     outputs: list[Outputs] = []
     with torch.inference_mode():
         for tensors in inputs:
-            outputs.append(flat_outputs(program(program.fit(tensors))))
+            outputs.append(flat_outputs(program.tensors(program(program.fit(tensors)))))
             spent_s = time.perf_counter() - start
             if spent_s + spent_s / len(outputs) > job.limit_s:
                 break

@@ -18,7 +18,7 @@ from etui.engine.measure.call_timing import call_timing
 from etui.engine.measure.canary import canary_ms
 from etui.engine.models.bundle import Bundle
 from etui.engine.models.call_structure import Arguments
-from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.engine.runtime.execution import LoadedProgram, load_program, set_threads
 from etui.events import Event, utc_now
 from etui.jobs import MeasureJob
 from etui.results import Block
@@ -54,7 +54,7 @@ def run_measure(job: MeasureJob, log: Log) -> Block:
     started_at, start = utc_now(), time.perf_counter()
     threads = set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
-    subject = load_program(job, bundle) if job.program else load_eager(bundle)
+    subject = load_subject(job, bundle) if job.program else load_eager(bundle)
 
     with torch.inference_mode():
         first_ms = _timed(subject.call, subject.inputs[0])
@@ -109,10 +109,10 @@ def run_measure(job: MeasureJob, log: Log) -> Block:
     )
 
 
-def load_program(job: MeasureJob, bundle: Bundle) -> Subject:
-    """Load the lowered program of a job, with the bundle's inputs in its dtypes."""
+def load_subject(job: MeasureJob, bundle: Bundle) -> Subject:
+    """Load the program of a job, with the bundle's inputs as it takes them."""
     assert job.program is not None
-    program = LoadedProgram(Path(job.program), delegate=job.delegate)
+    program = load_program(Path(job.program), job.delegate, job.threads)
     return Subject(
         call=program,
         inputs=[program.fit(inputs) for inputs in bundle.inputs()],

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from etui.engine.models.bundle import Bundle
-from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.engine.runtime.execution import load_program, set_threads
 from etui.engine.runtime.resident_memory import reset_peak, status_bytes
 from etui.events import Event
 from etui.jobs import MemoryJob
@@ -38,7 +38,7 @@ def run_memory(job: MemoryJob, _log: Log) -> Memory:
     baseline = status_bytes("VmRSS")
     with torch.inference_mode():
         if job.program is not None:
-            program = LoadedProgram(Path(job.program), delegate=job.delegate)
+            program = load_program(Path(job.program), job.delegate, job.threads)
             loaded = status_bytes("VmRSS")
             fitted = program.fit(inputs)
             _run_some(lambda: program(fitted))

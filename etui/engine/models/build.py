@@ -247,11 +247,6 @@ def _build_user_model(model: UserModel, seed: int, allow_pickle: bool, shape: Sh
     if model.kind == "factory":
         returned, sources, rest = _call_factory(model, seed, shape)
         if isinstance(returned, DeclaredModel) and isinstance(returned.module, nn.Module):
-            if returned.dynamic_shapes is not None:
-                raise PreparationError(
-                    f"{model.reference} declares dynamic_shapes, but programs have the shapes of the examples",
-                    "leave dynamic_shapes out, and give examples of the shape to measure",
-                )
             examples = Examples.of_model(returned.inputs, returned.labels, model.reference)
             return Built(returned.module, examples, sources, returned, rest)
         if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], nn.Module):

@@ -29,6 +29,7 @@ from etui.engine.models.call_structure import (
 )
 from etui.engine.models.data_folder import Target
 from etui.engine.models.declared import tolerances_of
+from etui.engine.models.declared_dims import declared_dims, ranges
 from etui.engine.models.exported_program import check_exported
 from etui.engine.models.input_shapes import changed_to, naming_layer, requested
 from etui.engine.models.inputs import (
@@ -55,7 +56,7 @@ from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.cache_entries import discard, hold, making
 from etui.files.hashing import file_stamp
-from etui.jobs import BundleJob, BundleResult
+from etui.jobs import BundleJob, BundleResult, DynamicDims
 from etui.results import ModelInfo, Stage, TaskMetric, Tolerance, WeightsInfo
 from etui.spec import OWN_SHAPE, Shape
 
@@ -319,12 +320,13 @@ class _FactoryOutput(NamedTuple):
 
 
 class _Declared(NamedTuple):
-    """What an ``etui.Model`` declares: tolerances by precision, its metric, and the labels of the evaluation inputs as
-    tensors and structure."""
+    """What an ``etui.Model`` declares: tolerances by precision, its metric, the labels of the evaluation inputs as
+    tensors and structure, and its dynamic dimensions."""
 
     tolerances: dict[str, Tolerance]
     metric: tuple[str, Metric] | None
     labels: list[tuple[Inputs, Node]]
+    dynamic: DynamicDims | None = None
 
     @property
     def outputs(self) -> str:
@@ -341,7 +343,7 @@ class _Declared(NamedTuple):
         for number, (tensors, node) in enumerate(self.labels):
             hash_tensors(digest, {f"{number:05d}/{index:05d}": tensor for index, tensor in enumerate(tensors)})
             digest.update(msgspec.json.encode(node))
-        return (self.tolerances, self.metric and self.metric[0], digest.hexdigest())
+        return (self.tolerances, self.metric and self.metric[0], digest.hexdigest(), self.dynamic)
 
 
 def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
@@ -357,7 +359,10 @@ def _declared(built: Built, inputs: InputSet, model: Model) -> _Declared:
     labels = [flat_value(label, model.name) for label in inputs.labels or []]
     # Inputs from a folder have no labels.
     metric = None if inputs.labels is None and built.declared.labels is not None else _metric(built, model)
-    return _Declared(tolerances_of(built.declared, model.name), metric, labels)
+    example = inputs.accuracy[0]
+    call = inputs.structure or plain_structure(len(example))
+    dynamic = declared_dims(built.declared.dynamic_shapes, built.module, call, example, model.name)
+    return _Declared(tolerances_of(built.declared, model.name), metric, labels, dynamic)
 
 
 def _metric(built: Built, model: Model) -> tuple[str, Metric] | None:
@@ -522,6 +527,10 @@ def _build(
             assert isinstance(model, UserModel)
             inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed, job.method)
         lists = {"accuracy": inputs.accuracy, "calibration": inputs.calibration}
+        described = inputs.info
+        if declared.dynamic is not None:
+            call_names = (inputs.structure or plain_structure(len(inputs.accuracy[0]))).names()
+            described = msgspec.structs.replace(described, dynamic=ranges(declared.dynamic, call_names))
         _write_lists(folder / _INPUTS, {**lists, "labels": [tensors for tensors, _ in declared.labels]})
         _check_files(model, resolved, job, factory_output, stamp)
         result = BundleResult(
@@ -529,7 +538,7 @@ def _build(
             key=key,
             model=info,
             weights=weights_info,
-            inputs=inputs.info,
+            inputs=described,
             stages=[Stage(name="load", seconds=time.perf_counter() - start)],
             cached=False,
             has_eager=has_eager,
@@ -542,6 +551,7 @@ def _build(
             tolerances=declared.tolerances,
             metric=declared.metric[0] if declared.metric is not None else "",
             metric_eager=metric_eager,
+            dynamic=declared.dynamic,
             labels=msgspec.json.encode([node for _, node in declared.labels]).decode() if declared.labels else "",
             shape=job.shape,
         )

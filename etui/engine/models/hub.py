@@ -55,6 +55,9 @@ def find_local(entry: ModelEntry) -> Published | None:
         url, name = _torchvision_weights(entry)
         path = _torch_checkpoints() / url.rpartition("/")[2]
         return Published(path, f"torchvision {name}", name) if path.is_file() else None
+    if (folder := local_folder(entry)) is not None:
+        has_weights = any(folder.glob("model*.safetensors")) or (folder / "pytorch_model.bin").is_file()
+        return Published(folder, f"Hugging Face folder {folder.name}", None) if has_weights else None
     repository = hub_repository(entry)
     if entry.name == "minilm" and (packaged := _packaged_minilm()) is not None:
         return packaged
@@ -65,6 +68,11 @@ def find_local(entry: ModelEntry) -> Published | None:
         if (snapshot / "config.json").exists() and any(snapshot.glob("model*.safetensors")):
             return Published(snapshot, f"Hugging Face {repository}", revision)
     return None
+
+
+def local_folder(entry: ModelEntry) -> Path | None:
+    """Return the folder of an entry that was given as a folder (``hf:FOLDER``); None for all others."""
+    return Path(entry.source_id) if entry.source_kind == "transformers" and entry.source_id.startswith("/") else None
 
 
 def search_location(entry: ModelEntry) -> str:

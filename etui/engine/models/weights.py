@@ -67,6 +67,10 @@ def resolve(model: Model, weights: str, seed: int, cache_dir: Path, log: Log) ->
         return _from_path(weights, cache_dir)
     hub.remove_stale_parts()
     published = hub.find_local(model)
+    if published is None and hub.local_folder(model) is not None:
+        if weights == "pretrained":
+            raise WeightsError(f"{model.source_id} has no model.safetensors", "select auto, or give another folder")
+        return _synthetic(seed)
     if published is None:
         published = _fetch(model, weights == "pretrained", cache_dir, log)
     if published is None:

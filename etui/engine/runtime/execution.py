@@ -19,8 +19,8 @@ from executorch.extension.pybindings import _C
 
 from etui.catalog.delegates import RECORDS
 from etui.catalog.precisions import AS_IS
-from etui.engine.delegates import delegate_support
-from etui.engine.delegates.base import DelegateSupport
+from etui.engine.delegates import baseline_support, delegate_support
+from etui.engine.delegates.base import DelegateSupport, Executable
 from etui.engine.explain.known_causes import explain_log, runtime_code
 from etui.engine.explain.native_output import output_of
 from etui.engine.runtime.input_dtypes import DTYPES
@@ -174,6 +174,10 @@ class LoadedProgram:
             raise self._failure(error, f"ExecuTorch cannot execute {self._name}", log) from error
         return outputs
 
+    def tensors(self, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Return the outputs of a call."""
+        return outputs
+
     def parts_ns(self, inputs: TensorTuple) -> tuple[int, int, int]:
         """Run once, and return the nanoseconds of setting the inputs, of ``execute``, and of cloning the outputs."""
         clock, method = time.perf_counter_ns, self._method
@@ -198,6 +202,16 @@ class LoadedProgram:
             self._program.write_etdump_result_to_file(str(path), str(path.with_suffix(".debug")))
         except RuntimeError as error:
             raise RuntimeFailure(f"cannot write the ETDump: {error}", "free some disk space") from error
+
+
+def load_program(path: Path, delegate: str, threads: int) -> Executable:
+    """Load a program with the runtime that it was prepared for. ``threads`` is the number that ``set_threads`` set.
+
+    Raises:
+        EtuiError: the runtime cannot load it.
+    """
+    baseline = baseline_support(delegate)
+    return LoadedProgram(path, delegate=delegate) if baseline is None else baseline.load(path, threads)
 
 
 def _supports(path: Path, delegate: str) -> list[DelegateSupport]:

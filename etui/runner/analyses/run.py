@@ -64,6 +64,11 @@ async def _do_one_job(analysis: Analysis, options: Any) -> None:
         EtuiError: the program is not available, fails, or has no eager model although the kind needs one.
     """
     kind, document = analysis.kind, analysis.document
+    if kind.one_shape and document.dynamic:
+        raise EtuiError(
+            f"the {kind.title} needs a program for one shape, and that of run {document.id} takes a range",
+            "analyse the static run of the same shape",
+        )
     rebuilt = await analysis.program()
     if kind.eager_needed_for and not rebuilt.bundle.has_eager:
         raise EtuiError(

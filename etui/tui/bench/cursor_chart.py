@@ -8,7 +8,7 @@ from functools import partial
 from etui.errors import EtuiError
 from etui.facts import RunSummary
 from etui.results import RunDocument
-from etui.store import Store
+from etui.store import Condition, Store
 from etui.tui.bench.live_rows import measured_blocks
 from etui.tui.database import Database
 from etui.tui.feed import LiveSession
@@ -46,29 +46,38 @@ class CursorChart:
 
     async def _update(self, run_id: str) -> None:
         try:
-            document = await self._database.read(lambda store: store.document(run_id))
+            document, session = await self._database.read(partial(_read_live, run_id))
         except EtuiError as error:
             # The feed reports a database that cannot be read.
             self._pane.log.warning(str(error))
         else:
-            self._pane.show_run(document, self._past)
+            self._pane.show_run(document, self._past, session)
 
     async def _show(self, run: RunSummary | None) -> None:
         if run is None:
             self._pane.show_run(None, [])
             return
         try:
-            document, past = await self._database.read(partial(_read, run.id))
+            document, past, session = await self._database.read(partial(_read, run.id))
         except EtuiError as error:
             # Not an error for the user: the run may have been deleted meanwhile.
             self._pane.log.warning(str(error))
             self._pane.show_run(None, [])
             return
         self._past = past
-        self._pane.show_run(document, past)
+        self._pane.show_run(document, past, session)
         self.drawn = run.id
 
 
-def _read(run_id: str, store: Store) -> tuple[RunDocument, list[RunSummary]]:
-    """Return a run's document, and the past runs of its configuration."""
-    return store.document(run_id), store.past_runs(run_id, PAST_RUNS)
+def _read(run_id: str, store: Store) -> tuple[RunDocument, list[RunSummary], list[RunSummary]]:
+    """Return a run's document, the past runs of its configuration, and the runs of its session."""
+    document, session = _read_live(run_id, store)
+    return document, store.past_runs(run_id, PAST_RUNS), session
+
+
+def _read_live(run_id: str, store: Store) -> tuple[RunDocument, list[RunSummary]]:
+    """Return a run's document, and the runs of its session if these differ in more than precision and delegate."""
+    document = store.document(run_id)
+    if document.variant is None:
+        return document, []
+    return document, store.summaries([Condition("session", "=", document.session.id)])

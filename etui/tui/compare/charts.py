@@ -8,9 +8,11 @@ from rich.text import Text
 
 from etui.analysis import pareto
 from etui.analysis.pareto import Front
+from etui.analysis.sweep import Sweep, sweep_of
 from etui.charts import drawing as charts
 from etui.charts.drawing import Canvas, Dot, Overlaid
 from etui.charts.scatter import DECADE
+from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import wrapped
 from etui.tui.compare.loader import Outcome
@@ -18,6 +20,7 @@ from etui.tui.compare.selection import Selection
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.chart_data import named_series
 from etui.tui.widgets.chart_frame import ChartFrame
+from etui.tui.widgets.sweep_views import SWEEP_VIEWS, draw_sweep, sweep_views
 
 VIEWS = ("histogram", "ecdf", "blocks", "accuracy", "size")
 WAITING = "No block has been measured yet. The chart follows as blocks complete."
@@ -26,9 +29,8 @@ _MOST_LINES = 4
 
 
 class ComparePictures(ChartFrame):
-    """Five views, selected by key."""
+    """Five views, selected by key, and one or two more if the runs differ in their shapes or threads."""
 
-    views = VIEWS
     narrow_below = 60
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -39,6 +41,12 @@ class ComparePictures(ChartFrame):
         self._overlaid: list[Overlaid] = []
         self._slots: dict[str, int] = {}
         self._hidden = 0
+        self._sweep: Sweep | None = None
+
+    @property
+    def views(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of the views that the runs have."""
+        return (*VIEWS, *sweep_views(self._sweep))
 
     @property
     def place(self) -> int:
@@ -51,7 +59,7 @@ class ComparePictures(ChartFrame):
 
     def label(self, place: int) -> str:
         """Return a view's name, with the scale if it is the current view."""
-        return f"{VIEWS[place]} log" if place == self._view and self.is_log else VIEWS[place]
+        return f"{self.views[place]} log" if place == self._view and self.is_log else self.views[place]
 
     def subject(self) -> str:
         """Return how many of the runs are drawn, if not all are."""
@@ -72,12 +80,17 @@ class ComparePictures(ChartFrame):
         self._slots = {run_id: selection.slot(run_id) for run_id in pictured}
         self._overlaid = [_overlaid(documents[run_id], outcome, selection.slot(run_id)) for run_id in pictured]
         self._hidden = len(documents) - len(pictured)
+        self._sweep = sweep_of([RunSummary.of(run) for run in documents.values()])
+        self._view = min(self._view, len(self.views) - 1)
         self.redraw(reset=True)
 
-    def choose(self, view: int) -> None:
-        """Show another view."""
+    def choose(self, view: int) -> bool:
+        """Show another view; returns False if the runs do not have it."""
+        if view >= len(self.views):
+            return False
         self._view = view
         self.redraw()
+        return True
 
     def turn_log(self) -> bool:
         """Switch the logarithmic axis on or off; returns False if the view has none."""
@@ -91,6 +104,8 @@ class ComparePictures(ChartFrame):
         """Draw the current view."""
         if self._outcome is None:
             return charts.centred_message(canvas, "")
+        if self._sweep is not None and self.view in SWEEP_VIEWS:
+            return draw_sweep(self._sweep, canvas, per_item=self.view == "per item", log=self.is_log)
         if self._view >= _FRONTS:
             front = self._outcome.accuracy if self.view == "accuracy" else self._outcome.size
             return self._draw_front(front, self._outcome, canvas)
@@ -137,7 +152,9 @@ class ComparePictures(ChartFrame):
     def _decades_apart(self) -> bool:
         if self._outcome is None or self.view == "blocks":
             return False
-        if self._view >= _FRONTS:
+        if self._sweep is not None and self.view in SWEEP_VIEWS:
+            medians = [point.latency_ms for line in self._sweep.lines for point in line.points]
+        elif self._view >= _FRONTS:
             front = self._outcome.accuracy if self.view == "accuracy" else self._outcome.size
             medians = [place.latency_ms for place in front.places]
         else:

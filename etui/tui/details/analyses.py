@@ -11,6 +11,7 @@ from etui import text
 from etui.analysis_kinds.kind import AnyKind
 from etui.analysis_kinds.registry import KINDS
 from etui.results import LIVE_STATUSES, RunDocument
+from etui.services.executorch_only import reason_not_available
 from etui.spec import AnalysisOptions, SessionSpec
 from etui.store import QueuedAnalysis, Store
 from etui.tui.text_layout import Sheet, Styles
@@ -111,6 +112,8 @@ def missing_page(
         sheet.say(to_text(queued), styles.bad if queued.status == "failed" else "", glyph=styles.failed)
     if document.artifact is None or document.summary_only:
         sheet.say("This run has no program that could be analysed.", styles.muted)
+    elif reason := reason_not_available(document, f"the {kind.title}"):
+        sheet.say(f"{reason[0].upper()}{reason[1:]}.", styles.muted)
     elif document.status in LIVE_STATUSES:
         sheet.say(f"The run is {document.status}. It can be analysed when it has finished.", styles.muted)
     else:

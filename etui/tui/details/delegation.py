@@ -13,6 +13,7 @@ from etui.analysis.delegation import time_share
 from etui.analysis.operator_kinds import bare_name
 from etui.insight import GraphStage, Origin, UndelegatedNode
 from etui.results import Delegation, RunDocument
+from etui.services.executorch_only import reason_not_available
 from etui.tui.details.bars import fixed
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Column, Sheet, Styles
@@ -29,8 +30,11 @@ def delegation_page(document: RunDocument, width: int, styles: Styles) -> Text:
     sheet = Sheet(width, styles)
     delegation = document.delegation
     if delegation is None:
-        reason = document.error or f"the run is {document.status}"
-        sheet.say(f"The delegation is not known: {reason}.", styles.muted)
+        if reason := reason_not_available(document, "the delegation"):
+            sheet.say(f"{reason[0].upper()}{reason[1:]}.", styles.muted)
+        else:
+            reason = document.error or f"the run is {document.status}"
+            sheet.say(f"The delegation is not known: {reason}.", styles.muted)
     else:
         _answer(sheet, document, delegation)
         add_section(sheet, run_sections.remedies(document))

@@ -35,6 +35,7 @@ from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import KeyBar
 from etui.tui.widgets.progress_line import ProgressLine
+from etui.tui.widgets.sweep_views import NO_ITEMS, NO_SWEEP
 from etui.tui.widgets.virtual_table import VirtualTable
 from etui.tui.workers import start
 from etui.wording import run as run_wording
@@ -441,6 +442,16 @@ class CompareScreen(Guarded, Screen[None]):
     def action_view_5(self) -> None:
         """Show latency against size."""
         self._charts.choose(4)
+
+    def action_view_6(self) -> None:
+        """Show latency over input size, batch, sequence length or threads."""
+        if not self._charts.choose(5):
+            self.notify(NO_SWEEP, timeout=3)
+
+    def action_view_7(self) -> None:
+        """Show latency per item over input size, batch, sequence length or threads."""
+        if not self._charts.choose(6):
+            self.notify(NO_ITEMS, timeout=3)
 
     def action_log_scale(self) -> None:
         """Switch the logarithmic axis on or off."""

@@ -1,4 +1,4 @@
-"""The pane with the charts of one run: five views, selected by key."""
+"""The pane with the charts of one run: five views, selected by key, and those of the shapes of its session."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.binding import BindingType
 
 from etui.actions import bindings
+from etui.analysis.sweep import Sweep, sweep_of
 from etui.charts.data import Past, Series
 from etui.charts.grid import Canvas, centred_message
 from etui.facts import RunSummary
@@ -16,15 +17,15 @@ from etui.results import RunDocument
 from etui.text import plain
 from etui.tui.widgets.chart_data import eager_series, past_runs, program_series
 from etui.tui.widgets.chart_frame import ChartFrame
+from etui.tui.widgets.sweep_views import NO_ITEMS, NO_SWEEP, SWEEP_VIEWS, draw_sweep, sweep_views
 
 VIEWS = ("histogram", "ecdf", "blocks", "trend", "MAE")
-_WITH_LOG = {0, 1, 3, 4}
+_WITH_LOG = {0, 1, 3, 4, 5, 6}
 
 
 class ChartPane(ChartFrame):
     """Charts of the run set with ``show_run``. Implements the actions of scope ``chart``."""
 
-    views = VIEWS
     narrow_below = 52
     click_action = "view_"
 
@@ -34,16 +35,26 @@ class ChartPane(ChartFrame):
         super().__init__(name=name, id=id, classes=classes)
         self._view = 0
         # One switch per view: a logarithmic MAE does not imply a logarithmic histogram.
-        self._log = [False, False, False, False, True]
+        self._log = [False, False, False, False, True, False, False]
         self._document: RunDocument | None = None
         self._series: tuple[Series, Series] | None = None
         self._past: list[Past] = []
+        self._sweep: Sweep | None = None
 
-    def show_run(self, document: RunDocument | None, past: Sequence[RunSummary]) -> None:
-        """Show this run, with the past runs of its configuration; None for no run."""
+    @property
+    def views(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The names of the views that the run has."""
+        return (*VIEWS, *sweep_views(self._sweep))
+
+    def show_run(
+        self, document: RunDocument | None, past: Sequence[RunSummary], session: Sequence[RunSummary] = ()
+    ) -> None:
+        """Show this run, with the past runs of its configuration and the runs of its session; None for no run."""
         self._document = document
         self._series = None if document is None else (program_series(document), eager_series(document))
         self._past = [] if document is None else past_runs(document, past)
+        self._sweep = sweep_of(session)
+        self._view = self._view if self._view < len(self.views) else 0
         self.redraw(reset=True)
 
     @property
@@ -53,12 +64,12 @@ class ChartPane(ChartFrame):
 
     def state(self) -> tuple[object, ...]:
         """Return the view, and whether its axis is logarithmic."""
-        return self._view, self._log[self._view]
+        return self._view, self._log[self._view], self._sweep is not None
 
     def label(self, place: int) -> str:
         """Return a view's name, with the scale if it is the current view."""
         is_log = place == self._view and self._log[place] and place in _WITH_LOG
-        return f"{VIEWS[place]} log" if is_log else VIEWS[place]
+        return f"{self.views[place]} log" if is_log else self.views[place]
 
     def subject(self) -> str:
         """Return the run's configuration."""
@@ -85,9 +96,23 @@ class ChartPane(ChartFrame):
         """Show the MAE of past runs."""
         self._choose(4)
 
+    def action_view_6(self) -> None:
+        """Show the latency over the shapes or threads of the session."""
+        if self._sweep is None:
+            self.notify(NO_SWEEP, timeout=3)
+        else:
+            self._choose(5)
+
+    def action_view_7(self) -> None:
+        """Show the latency per item over the shapes or threads of the session."""
+        if self._sweep is None or not self._sweep.has_items:
+            self.notify(NO_ITEMS, timeout=3)
+        else:
+            self._choose(6)
+
     def show_next(self) -> None:
         """Show the next view, after the last one the first."""
-        self._choose((self._view + 1) % len(VIEWS))
+        self._choose((self._view + 1) % len(self.views))
 
     def action_log_scale(self) -> None:
         """Switch the logarithmic scale on or off."""
@@ -105,6 +130,8 @@ class ChartPane(ChartFrame):
         # Imported here to keep it out of the time until the first paint.
         from etui.charts import drawing as charts
 
+        if self._sweep is not None and self.view in SWEEP_VIEWS:
+            return draw_sweep(self._sweep, canvas, per_item=self.view == "per item", log=log)
         if self._view == 3:
             return charts.trend_latency(self._past, canvas, log=log)
         if self._view == 4:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -35,9 +36,9 @@ class Pair(nn.Module):
         return picture.mean() + mask.sum()
 
 
-def pair(**fields: object) -> Target:
+def pair(tokenize: Callable[[str], Inputs] | None = None) -> Target:
     tensors, structure = flat_call(etui.Args(torch.zeros(1, 3), mask=torch.zeros(2, dtype=torch.long)), "pair")
-    return Target(tensors, structure, "pair", module=Pair())._replace(**fields)
+    return Target(tensors, structure, "pair", module=Pair(), tokenize=tokenize)
 
 
 def pictures(folder: Path, count: int) -> Path:
@@ -102,7 +103,7 @@ def test_image_is_resized_to_cover_the_size_and_normalized(tmp_path: Path) -> No
     assert grey.shape == (1, 1, 4, 4) and 0 < float(grey.mean()) < 1
 
 
-def write_npz(folder: Path, number: int, **arrays: numpy.ndarray) -> None:  # type: ignore[type-arg]
+def write_npz(folder: Path, number: int, **arrays: Any) -> None:
     numpy.savez(folder / f"{number}.npz", **arrays)
 
 

@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.export import Dim
 
 import etui
 from etui.engine.measure.accuracy import run_accuracy
 from etui.engine.models.bundle import Bundle
+from etui.engine.models.call_structure import flat_call
 from etui.engine.models.declared import tolerances_of
+from etui.engine.models.declared_dims import declared_dims
 from etui.engine.models.inputs import example_inputs
 from etui.engine.models.module_state import unchanged, weights_dtype
 from etui.engine.models.outputs import flat_outputs
@@ -232,8 +235,47 @@ def test_finished_program_with_none_and_numbers_is_run(workshop: Workshop, tmp_p
         assert torch.allclose(output, -(first * 0.5 + second * 3))
 
 
-def test_dynamic_shapes_are_refused_instead_of_ignored(workshop: Workshop, tmp_path: Path) -> None:
-    made = "etui.Model(torch.nn.Linear(2, 2), torch.ones(1, 2), dynamic_shapes={})"
-    (tmp_path / "mine.py").write_text(f"import etui, torch\ndef make():\n    return {made}\n")
-    with pytest.raises(PreparationError, match="declares dynamic_shapes"):
-        workshop.bundle(f"{tmp_path / 'mine.py'}:make")
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ({"other": {0: Dim("n", max=8)}}, "names no argument 'other'"),
+        ({"input": {5: Dim("n", max=8)}}, "dimension 5 of 2"),
+        ({"input": {0: Dim("n")}}, "without an upper bound"),
+        ({"input": {0: Dim.AUTO}}, "without an upper bound"),
+        ({"input": {0: Dim("n", max=2)}}, "the example has 3"),
+        (({}, {}), "2 parts for 1 arguments"),
+        ([3], "is a int"),
+    ],
+)
+def test_dynamic_shapes_that_do_not_fit_are_refused(declared: Any, message: str) -> None:
+    tensors, structure = flat_call(torch.ones(3, 4), "test")
+    with pytest.raises(PreparationError, match=message):
+        declared_dims(declared, nn.Linear(4, 2), structure, tensors, "test")
+
+
+def test_dynamic_shapes_of_nested_arguments() -> None:
+    module, example = zoo.dict_input()
+    tensors, structure = flat_call(example, "test")
+    many = Dim("many", min=1, max=8)
+    declared = {"batch": {"nested": {"right": [{0: many}]}, "left": (many, None)}}
+    found = declared_dims(declared, module, structure, tensors, "test")
+    assert found is not None
+    assert [[dim and (dim.name, dim.least, dim.most) for dim in tensor] for tensor in found] == [
+        [("many", 1, 8), None], [("many", 1, 8), None],
+    ]  # fmt: skip
+    assert declared_dims({"batch": None}, module, structure, tensors, "test") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_program_takes_the_declared_range_of_shapes(workshop: Workshop, tmp_path: Path, precision: str) -> None:
+    made = "etui.Model(torch.nn.Linear(8, 2), torch.randn(3, 8), dynamic_shapes={'input': {0: Dim('n', min=1, max=6)}})"
+    source = f"import etui, torch\nfrom torch.export import Dim\ndef make():\n    return {made}\n"
+    (tmp_path / "mine.py").write_text(source)
+    model = f"{tmp_path / 'mine.py'}:make"
+    result = workshop.bundle(model)
+    assert result.inputs.dynamic == ["0[0]: 1 to 6"]
+    program = LoadedProgram(Path(workshop.lower(model, result, precision).path), delegate="xnnpack")
+    for count in (1, 3, 6):
+        (output,) = flat_outputs(program(program.fit((torch.ones(count, 8),))))
+        assert output.shape == (count, 2)

@@ -1,0 +1,119 @@
+"""How latency depends on input size, batch, sequence length or threads: runs as lines over one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from etui.facts import RunSummary
+from etui.results import Interval
+from etui.spec import EAGER, size_text
+
+Axis = Literal["input size", "batch", "sequence", "threads"]
+
+
+class SweepPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One run (or its eager baseline, without ``run``) at one value of the axis. ``value`` is its place on the axis,
+    ``label`` names it; ``items`` is the requested batch, 1 if none was."""
+
+    value: float
+    label: str
+    latency_ms: float
+    interval: Interval | None = None
+    items: int = 1
+    run: str = ""
+
+    @property
+    def per_item_ms(self) -> float:
+        """The median latency divided by the number of items."""
+        return self.latency_ms / self.items
+
+
+class SweepLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The points of one configuration in ascending order of their values."""
+
+    name: str
+    points: list[SweepPoint]
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """The lines over the axis that varies most; ``has_items`` is whether a batch was requested for every run."""
+
+    axis: Axis
+    lines: list[SweepLine]
+    has_items: bool
+
+
+def sweep_of(runs: Sequence[RunSummary]) -> Sweep | None:
+    """Return the runs with a latency as lines over the property with the most different values; None if there is none
+    with at least two, or only one point in every line. The eager baselines are lines too."""
+    measured = [run for run in runs if run.latency_median_ms]
+    axis = max(_AXES, key=lambda name: len({_AXES[name](run) for run in measured} - {None}), default=None)
+    if axis is None or len({_AXES[axis](run) for run in measured} - {None}) < 2:
+        return None
+    lines: dict[str, dict[float, SweepPoint]] = {}
+    several = len({run.model for run in measured}) > 1
+    for run in measured:
+        value = _AXES[axis](run)
+        if value is None:
+            continue
+        sides = (
+            (EAGER, run.eager_latency_median_ms, run.eager_latency_ci95_ms, ""),
+            (_program(run), run.latency_median_ms, run.latency_ci95_ms, run.id),
+        )
+        for kind, median, interval, run_id in sides:
+            if not median:
+                continue
+            name = " ".join(filter(None, (run.model if several else "", kind, *_others(run, axis))))
+            point = SweepPoint(
+                value=value, label=_label(run, axis), latency_ms=median, interval=interval, items=run.batch or 1,
+                run=run_id,
+            )  # fmt: skip
+            lines.setdefault(name, {})[value] = point
+    found = [
+        SweepLine(name=name, points=[points[value] for value in sorted(points)])
+        for name, points in lines.items()
+        if len(points) > 1
+    ]
+    if not found:
+        return None
+    # Programs first: a chart has room for a few lines.
+    found.sort(key=lambda line: not line.points[0].run)
+    return Sweep(axis=axis, lines=found, has_items=all(run.batch is not None for run in measured))
+
+
+def _side(run: RunSummary) -> float | None:
+    """Return the side of a square of as many pixels."""
+    return math.sqrt(run.input_size[0] * run.input_size[1]) if run.input_size is not None else None
+
+
+_AXES: dict[Axis, Callable[[RunSummary], float | None]] = {
+    "input size": _side,
+    "batch": lambda run: run.batch,
+    "sequence": lambda run: run.sequence,
+    "threads": lambda run: run.threads,
+}
+
+
+def _label(run: RunSummary, axis: Axis) -> str:
+    if axis == "input size" and run.input_size is not None:
+        height, width = run.input_size
+        return str(height) if height == width else size_text(run.input_size)
+    return f"{_AXES[axis](run):g}"
+
+
+def _program(run: RunSummary) -> str:
+    parts = (f"{run.precision}/{run.delegate}", "dynamic" if run.dynamic else "", run.method or "")
+    return " ".join(filter(None, parts))
+
+
+def _others(run: RunSummary, axis: Axis) -> list[str]:
+    """Return the requested values of the other properties."""
+    parts = [size_text(run.input_size)] if run.input_size is not None and axis != "input size" else []
+    parts += [f"batch {run.batch}"] if run.batch is not None and axis != "batch" else []
+    parts += [f"sequence {run.sequence}"] if run.sequence is not None and axis != "sequence" else []
+    varies_threads = run.variant is not None and " threads " in run.variant
+    return [*parts, *([f"threads {run.threads}"] if varies_threads and axis != "threads" else [])]

@@ -1,0 +1,103 @@
+"""LiteRT (TensorFlow Lite): conversion in an environment with litert-torch, and its interpreter with XNNPACK."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from etui.engine.delegates import litert_convert
+from etui.engine.delegates.base import BaselineFailure, BaselineSupport, BaselineWork, Executable
+from etui.errors import PreparationError
+from etui.host.litert_converter import converter_problem, converter_python
+from etui.text import counted, size
+
+if TYPE_CHECKING:
+    import numpy
+
+    Feeds = dict[str, numpy.ndarray[Any, Any]]
+
+_SCRIPT = Path(litert_convert.__file__)
+
+
+class _LiteRtProgram:
+    """An interpreter with one signature. Its number of threads cannot be read back; the busy threads are counted during
+    timing."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        start = time.perf_counter()
+        try:
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            loaded = time.perf_counter()
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            line = (str(error).strip().splitlines() or [""])[0]
+            raise BaselineFailure(
+                f"LiteRT cannot load {path.name}: {line}", "measure without the program cache"
+            ) from error
+        self.program_load_ms = (loaded - start) * 1e3
+        self.method_load_ms: float | None = (time.perf_counter() - loaded) * 1e3
+        self._run = self._interpreter.get_signature_runner()
+        self._inputs = {name: details["dtype"] for name, details in self._run.get_input_details().items()}
+        self._names = sorted(self._inputs, key=_place)
+
+    def fit(self, inputs: Sequence[torch.Tensor]) -> Feeds:
+        if len(inputs) != len(self._names):
+            raise BaselineFailure(
+                f"the LiteRT model takes {counted(len(self._names), 'input')}, but {len(inputs)} were given"
+            )
+        # The converter narrows 64-bit integers to 32 bits.
+        return {
+            name: tensor.contiguous().numpy().astype(self._inputs[name], copy=False)
+            for name, tensor in zip(self._names, inputs, strict=True)
+        }
+
+    def __call__(self, inputs: Feeds) -> dict[str, Any]:
+        outputs: dict[str, Any] = self._run(**inputs)
+        return outputs
+
+    def tensors(self, outputs: dict[str, Any]) -> list[torch.Tensor]:
+        return [torch.from_numpy(outputs[name]) for name in sorted(outputs, key=_place)]
+
+
+class _LiteRt(BaselineSupport):
+    def prepare(self, work: BaselineWork) -> int | None:
+        if problem := converter_problem():
+            raise PreparationError(*problem)
+        python = converter_python()
+        assert python is not None
+        with (
+            work.stage("convert", "converting to LiteRT") as details,
+            tempfile.TemporaryDirectory(dir=work.target.parent, prefix=".litert-") as folder,
+        ):
+            exported, converted = Path(folder, "model.pt2"), Path(folder, work.target.name)
+            torch.export.save(work.exported, exported)
+            # Isolated, so that variables and files of the present folder do not decide what is imported.
+            command = [python, "-I", str(_SCRIPT), str(exported), str(converted)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            if done.returncode != 0 or not converted.exists():
+                line = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+                raise RuntimeError(line)
+            converted.replace(work.target)
+            details.append(size(work.target.stat().st_size))
+        return None
+
+    def load(self, path: Path, threads: int) -> Executable:
+        return _LiteRtProgram(path, threads)
+
+
+def _place(name: str) -> int:
+    """Return the number at the end of the name of an input or output, such as ``args_10``."""
+    found = re.search(r"\d+$", name)
+    return int(found.group()) if found else 0
+
+
+DELEGATE = _LiteRt("litert")

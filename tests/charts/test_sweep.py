@@ -1,0 +1,59 @@
+"""The chart of latency over shapes or threads."""
+
+from __future__ import annotations
+
+import pytest
+
+from etui.charts.drawing import Canvas, Line, palette, sweep_lines
+from etui.charts.sweep import Step
+
+LINES = [
+    Line(
+        name=name,
+        steps=[
+            Step(at=at, label=f"{at:g}", value=factor * at**2 / 1000, interval=None) for at in (128.0, 224.0, 320.0)
+        ],
+    )
+    for name, factor in (("fp32/xnnpack", 1.0), ("int8/xnnpack", 0.4), ("eager", 3.0))
+]
+
+
+def drawn(width: int, height: int, *, unicode: bool = True, lines: list[Line] = LINES, log: bool = False) -> str:
+    """The chart as plain text."""
+    canvas = Canvas(width=width, height=height, palette=palette("none", unicode=unicode))
+    return sweep_lines(lines, canvas, axis="input size", log=log).plain
+
+
+@pytest.mark.parametrize("unicode", [True, False])
+@pytest.mark.parametrize("log", [True, False])
+def test_every_line_has_a_glyph_in_legend_and_plot_and_every_value_a_label(unicode: bool, log: bool) -> None:
+    text = drawn(90, 20, unicode=unicode, log=log)
+    glyphs = palette("none", unicode=unicode).glyphs.series
+    for slot, line in enumerate(LINES):
+        assert f"{glyphs[slot]} {line.name}" in text
+        assert text.count(glyphs[slot]) >= 1 + 2
+    axis = text.splitlines()[-1]
+    assert axis.split() == ["128", "224", "320"] and "input size" in text.splitlines()[0]
+    assert max(map(len, text.splitlines())) <= 90 and len(text.splitlines()) <= 20
+
+
+def test_larger_values_are_higher() -> None:
+    rows = drawn(90, 20, lines=LINES[:1]).splitlines()[1:]
+    glyph = palette("none").glyphs.series[0]
+    places = sorted((row.index(glyph), number) for number, row in enumerate(rows) if glyph in row)
+    assert [number for _, number in places] == sorted((number for _, number in places), reverse=True)
+
+
+@pytest.mark.parametrize("size", [(10, 3), (24, 6), (40, 7), (60, 9)])
+def test_small_charts_stay_within_their_size(size: tuple[int, int]) -> None:
+    lines = drawn(*size).splitlines()
+    assert len(lines) <= size[1] and all(len(line) <= size[0] for line in lines)
+
+
+def test_more_lines_than_glyphs_are_counted() -> None:
+    many = [Line(name=f"line {number}", steps=LINES[0].steps) for number in range(9)]
+    assert "3 other lines" in drawn(120, 24, lines=many)
+
+
+def test_nothing_to_draw_is_explained() -> None:
+    assert "differ" in drawn(60, 10, lines=[])
