@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -12,6 +13,7 @@ from etui.model import Model
 from etui.results import Tolerance
 
 _LIMITS = tuple(name for name in Tolerance.__struct_fields__ if name != "source")
+_AT_MOST_1 = frozenset({"cosine_min", "top1_min"})
 
 
 def tolerances_of(model: Model, source: str) -> dict[str, Tolerance]:
@@ -41,6 +43,10 @@ def _tolerance(limits: object, source: str) -> Tolerance:
             raise _wrong(source, f"has the unknown limit {name!r}")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong(source, f"has {value!r} as {name}")
+        if not math.isfinite(value):
+            raise _wrong(source, f"has {value!r} as {name}")
+        if name in _AT_MOST_1 and value > 1:
+            raise _wrong(source, f"has {value!r} as {name}, which is at most 1")
     if not limits:
         raise _wrong(source, "has no limit")
     limited = {str(name): float(value) for name, value in limits.items()}

@@ -145,14 +145,27 @@ def at_shape(inputs: InputSet, shape: Shape, source: str) -> InputSet:
     calibration = inputs.calibration and changed_to(shape, inputs.calibration, source)
     calibration = calibration[: batch_count(len(calibration), shape.batch)]
     info = inputs.info
+    calibration, split = _separate(accuracy, calibration, info.split)
     detail = f"{info.detail}; changed to {shape_text(shape)}"
     changed = inputs._replace(
         accuracy=accuracy,
         calibration=calibration,
-        info=_info(info.kind, detail, info.split, accuracy, calibration),
+        info=_info(info.kind, detail, split, accuracy, calibration),
         labels=inputs.labels if shape.batch is None else None,
     )
     return changed if inputs.structure is None else changed.structured(inputs.structure)
+
+
+def _separate(accuracy: list[Inputs], calibration: list[Inputs], split: str) -> tuple[list[Inputs], str]:
+    """Return the calibration inputs without those that became equal to an evaluation input, such as texts of which only
+    the common beginning is left, and how the two differ."""
+    evaluated = {content(one) for one in accuracy}
+    others = [one for one in calibration if content(one) not in evaluated]
+    if len(others) == len(calibration) or split.startswith("none:"):
+        return calibration, split
+    if others:
+        return others, f"{split}; inputs that are equal at this shape are only for evaluation"
+    return calibration, "none: calibration and evaluation inputs are equal at this shape"
 
 
 def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) -> InputSet:

@@ -75,6 +75,11 @@ def _best(outputs: list[Any], labels: list[Any], count: int) -> float:
     right = total = 0
     for output, label in zip(outputs, labels, strict=True):
         scores = _scores(output)
+        if scores.dim() > 3:
+            raise PreparationError(
+                f"top-{count} needs classes in the last dimension, but the output has shape {list(scores.shape)}",
+                "use miou for maps of classes, or a function as metric",
+            )
         wanted = torch.as_tensor(label).reshape(-1).long()
         scores = scores.reshape(-1, scores.shape[-1]) if scores.dim() else scores.reshape(1, 1)
         if len(wanted) != len(scores):

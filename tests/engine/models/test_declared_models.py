@@ -110,6 +110,8 @@ def test_inputs_and_labels_that_do_not_fit_are_refused(inputs: Any, labels: Any,
         ({"int9": {"sqnr_db_min": 3}}, "unknown precision 'int9'"),
         ({"int8": {"sqnr_db_min": "3"}}, "has '3' as sqnr_db_min"),
         ({"int8": {}}, "has no limit"),
+        ({"sqnr_db_min": float("nan")}, "has nan as sqnr_db_min"),
+        ({"top1_min": 95}, "at most 1"),
     ],
 )
 def test_wrong_tolerances_are_refused(tolerance: object, message: str) -> None:
@@ -129,6 +131,8 @@ def test_named_metrics() -> None:
     assert value_of_metric(miou, [picture], [torch.tensor([[[1, 255], [0, 1]]])], "test") == pytest.approx(
         (1 / 2 + 1 / 2) / 2
     )
+    with pytest.raises(PreparationError, match="use miou"):
+        value_of_metric(top1, [torch.zeros(1, 4, 4, 4)], [torch.zeros(1, 4, 4)], "test")
     with pytest.raises(PreparationError, match="unknown metric"):
         metric_of("f1", True, "test")
     with pytest.raises(PreparationError, match="a metric but no labels"):

@@ -8,7 +8,8 @@ from torch import nn
 
 from etui.catalog.models import MODELS
 from etui.engine.models.input_shapes import changed_to, factory_arguments, naming_layer, requested
-from etui.engine.models.inputs import catalog_inputs
+from etui.engine.models.inputs import at_shape, catalog_inputs, example_inputs
+from etui.engine.models.user_inputs import Examples, content
 from etui.errors import PreparationError
 from etui.spec import OWN_SHAPE, Shape
 
@@ -97,3 +98,14 @@ def test_errors_without_a_requested_shape_are_those_of_the_model() -> None:
     module = Fixed()
     with pytest.raises(RuntimeError), naming_layer(module, OWN_SHAPE, "net"):
         module(torch.zeros(1, 3, 9, 9))
+
+
+@pytest.mark.parametrize(("texts", "separate"), [(8, True), (1, False)])
+def test_texts_with_a_common_beginning_are_not_used_for_both(texts: int, separate: bool) -> None:
+    rows = [torch.tensor([[7, 7, number % texts, number]]) for number in range(16)]
+    inputs = example_inputs(Examples.of_model(rows, None, "net"), 4, 12, 0)
+    changed = at_shape(inputs, Shape(sequence=3), "net")
+    shared = {content(one) for one in changed.accuracy} & {content(one) for one in changed.calibration}
+    assert bool(shared) is not separate
+    assert changed.info.calibration_count == len(changed.calibration) > 0
+    assert changed.info.split.startswith("none: ") is not separate and changed.info.split != inputs.info.split
