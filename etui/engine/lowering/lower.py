@@ -36,8 +36,9 @@ from etui.engine.runtime.input_dtypes import program_inputs
 from etui.errors import PreparationError
 from etui.events import Event, stage_end, utc_now
 from etui.files.cache_entries import making
+from etui.files.hashing import file_hash
 from etui.insight import Section
-from etui.jobs import LowerJob, LowerResult
+from etui.jobs import BundleResult, LowerJob, LowerResult
 from etui.programs.files import sections_of
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.program import FORWARD
@@ -110,7 +111,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         bundle = Bundle.open(Path(job.bundle), job.model)
         baseline = baseline_support(job.delegate)
         if isinstance(bundle.model, UserModel) and bundle.model.kind == "pte":
-            result = _copy_program(bundle.model, job, folder, stages, bundle.result.method)
+            result = _copy_program(bundle.model, bundle.result, job, folder, stages)
         elif baseline is not None:
             result = _prepare_baseline(bundle, job, folder, stages, baseline)
         else:
@@ -305,12 +306,16 @@ def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact
     return artifact
 
 
-def _copy_program(model: UserModel, job: LowerJob, folder: Path, stages: _Stages, method: str | None) -> LowerResult:
+def _copy_program(model: UserModel, bundle: BundleResult, job: LowerJob, folder: Path, stages: _Stages) -> LowerResult:
     """Copy a finished program, and read the description of the measured method from the file."""
     from executorch.exir._serialize._program import deserialize_pte_binary
 
+    method = bundle.method
     with stages.stage("load", "copying the program") as details:
         shutil.copyfile(model.path, folder / PROGRAM)
+        if model.identity_of(file_hash(folder / PROGRAM), {}) != bundle.model.identity:
+            # The key of the program, under which it stays in the cache, is that of the file before.
+            raise PreparationError(f"{model.reference} changed while it was measured", "run it again")
         program: Any = deserialize_pte_binary((folder / PROGRAM).read_bytes())
         plans = getattr(program, "program", program).execution_plan
         plan = next((each for each in plans if each.name == (method or FORWARD)), plans[0])

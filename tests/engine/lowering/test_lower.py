@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from etui.catalog.precisions import AS_IS
+from etui.engine.lowering.noop_program import write_noop
 from etui.engine.models.bundle import Bundle, read_reference
 from etui.errors import PreparationError
 from etui.jobs import BundleResult, LowerResult
@@ -115,6 +116,20 @@ def test_exported_and_finished_programs_are_prepared(workshop: Workshop, execute
     assert copied.artifact.sha256 == lowered.artifact.sha256
     assert copied.planned_bytes == lowered.planned_bytes
     assert any("XnnpackBackend" in event.message for event in workshop.events)
+
+
+def test_program_that_changes_before_it_is_copied_is_not_cached_as_the_one_before(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    finished = tmp_path / "mine.pte"
+    write_noop(finished)
+    bundle = workshop.bundle(str(finished))
+    finished.write_bytes(finished.read_bytes() + b"changed")
+    with pytest.raises(PreparationError, match="changed while it was measured"):
+        workshop.lower(str(finished), bundle, AS_IS, AS_IS)
+    assert not list((workshop.cache_dir / "programs").iterdir())
+    lowered = workshop.lower(str(finished), workshop.bundle(str(finished)), AS_IS, AS_IS)
+    assert Path(lowered.path).read_bytes() == finished.read_bytes()
 
 
 @pytest.mark.slow
