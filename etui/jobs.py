@@ -267,12 +267,14 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
 
 
 class SummaryJob(JobFor[ModelSummary], tag="summary", frozen=True, kw_only=True):
-    """Summarize a model: its modules, parameters, work and memory. Catalog models are built without weights."""
+    """Summarize a model at a shape: its modules, parameters, work and memory. Catalog models are built without
+    weights."""
 
     worker: ClassVar[str] = "etui.engine.summary.run:run_summary"
     doing: ClassVar[str] = "summarizing the model"
 
     model: str
+    shape: Shape = OWN_SHAPE
     seed: int = 0
     allow_pickle: bool = False
 

@@ -25,7 +25,8 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     Figures include the submodules, ``own_`` figures do not. Of several calls the shapes are those of the first.
     ``activation_bytes`` are the bytes that operators allocate for their results, ``traffic_bytes`` those that operators
     read and write if each reads its operands and writes its result once. ``uncounted`` has the operators of this
-    module whose work is not known. ``same_as`` is the path under which the same object was counted.
+    module whose work is not known, ``unknown_calls`` the number of their calls, here and in submodules. ``same_as`` is
+    the path under which the same object was counted.
     """
 
     path: str
@@ -47,6 +48,7 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     traffic_bytes: int = 0
     own_traffic_bytes: int = 0
     uncounted: dict[str, int] = {}
+    unknown_calls: int = 0
     same_as: str | None = None
 
     @property
@@ -90,3 +92,20 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     modules: list[ModuleSummary]
     torch_version: str
     files: list[str] = []
+
+
+class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of a summarized model at the same shape: the newest of its precision, delegate and number of threads.
+
+    ``gmacs_per_s`` are the counted multiply-adds per second of the median latency in billions, None if nothing is
+    counted; ``size_bytes`` is the size of the program.
+    """
+
+    run: str
+    precision: str
+    delegate: str
+    threads: int | None
+    latency_ms: float
+    eager_latency_ms: float | None
+    gmacs_per_s: float | None
+    size_bytes: int | None

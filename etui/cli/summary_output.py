@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from etui import text
 from etui.cli.section_text import section_lines
 from etui.cli.table import Column, table, wrapped_to_terminal
-from etui.model_summary import ModelSummary, ModuleSummary
-from etui.report import markdown
+from etui.formats.json_text import harmless
+from etui.model_summary import MeasuredRun, ModelSummary, ModuleSummary
+from etui.report.summary_markdown import summary_markdown
 from etui.wording import model_summary as wording
-from etui.wording.run_sections import RunSection
+from etui.wording.run_sections import Entry, RunSection
 
 _LINES = 40
 _COLUMNS = (
@@ -26,11 +31,11 @@ _COLUMNS = (
 )
 
 
-def as_text(summary: ModelSummary, depth: int | None) -> str:
-    """Return the totals, and the modules down to a depth."""
+def as_text(summary: ModelSummary, runs: Sequence[MeasuredRun], depth: int | None) -> str:
+    """Return the totals, the runs, and the modules down to a depth."""
     shown, depth = _shown(summary, depth)
     lines = [f"{summary.model}  {summary.title}"]
-    lines += section_lines(RunSection(title="", entries=wording.totals(summary)))
+    lines += section_lines(RunSection(title="", entries=_entries(summary, runs)))
     if shown:
         lines += ["", table(_COLUMNS, [wording.cells(summary, module) for module in shown]), ""]
         if len(shown) < len(summary.modules):
@@ -41,17 +46,19 @@ def as_text(summary: ModelSummary, depth: int | None) -> str:
     return text.plain("\n".join(lines), keep_lines=True)
 
 
-def as_markdown(summary: ModelSummary, depth: int | None) -> str:
+def as_markdown(summary: ModelSummary, runs: Sequence[MeasuredRun], depth: int | None) -> str:
     """Return the same as Markdown."""
-    shown, _ = _shown(summary, depth)
-    totals = [[entry.label, entry.value] for entry in wording.totals(summary)]
-    lines = [f"## {markdown.escaped(f'{summary.model}: {summary.title}')}", ""]
-    lines += [*markdown.table(["", ""], totals), ""]
-    if shown:
-        rows = [[module.path or summary.model, *wording.cells(summary, module)[1:]] for module in shown]
-        numbers = [index for index, column in enumerate(_COLUMNS) if column.right]
-        lines += [*markdown.table(wording.HEADINGS, rows, right=numbers), "", markdown.escaped(wording.COUNTED), ""]
-    return "\n".join(lines)
+    return summary_markdown(summary, _shown(summary, depth)[0], _entries(summary, runs))
+
+
+def as_json(summary: ModelSummary, runs: Sequence[MeasuredRun]) -> bytes:
+    """Return the summary with its runs."""
+    value = {**msgspec.to_builtins(summary), "runs": runs}
+    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _entries(summary: ModelSummary, runs: Sequence[MeasuredRun]) -> list[Entry]:
+    return [*wording.totals(summary), *wording.runs(runs)]
 
 
 def _shown(summary: ModelSummary, depth: int | None) -> tuple[list[ModuleSummary], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from etui import text
-from etui.model_summary import ModelSummary, ModuleSummary, TensorInfo
+from etui.model_summary import MeasuredRun, ModelSummary, ModuleSummary, TensorInfo
 from etui.wording.run_sections import Entry
 
 HEADINGS = (
@@ -38,14 +38,26 @@ def _totals(summary: ModelSummary) -> Iterator[Entry]:
     yield Entry("estimated size", ", ".join(sizes))
     yield Entry(
         "activations",
-        f"{text.size(summary.forward_bytes)} are written in one inference; up to {text.size(summary.peak_bytes)} are"
-        " needed at the same time",
+        f"{text.size(summary.forward_bytes)} per inference, at most {text.size(summary.peak_bytes)} at the same time",
     )
     weights = summary.parameter_bytes + summary.buffer_bytes
-    yield Entry("memory", f"{text.size(weights + summary.peak_bytes)}: weights and the largest need of activations")
+    yield Entry("memory", f"{text.size(weights + summary.peak_bytes)} with the weights")
     yield Entry("training", _training(summary, weights))
     for note in summary.notes:
         yield Entry("note", note)
+
+
+def runs(measured: Sequence[MeasuredRun]) -> list[Entry]:
+    """Return one entry per run: latency, achieved multiply-adds per second, and the size of its program."""
+    return [Entry(f"{run.precision}/{run.delegate}", _run(run)) for run in measured]
+
+
+def _run(run: MeasuredRun) -> str:
+    parts = [f"measured {text.number(run.latency_ms)} ms"]
+    parts += [f"{text.number(run.gmacs_per_s)} GMAC/s"] if run.gmacs_per_s is not None else []
+    parts += [text.size(run.size_bytes)] if run.size_bytes is not None else []
+    parts += [text.counted(run.threads, "thread")] if run.threads is not None else []
+    return f"{', '.join(parts)} ({run.run[:6]})"
 
 
 def _parameters(summary: ModelSummary) -> str:
@@ -67,10 +79,8 @@ def _training(summary: ModelSummary, weights: int) -> str:
         return f"not known: {summary.backward_note}"
     gradients = round(summary.parameter_bytes * summary.trainable / summary.parameters) if summary.parameters else 0
     total = weights + gradients + summary.input_bytes + summary.backward_bytes
-    return (
-        f"{text.size(total)} without the optimizer's state: weights, gradients, inputs, and"
-        f" {text.size(summary.backward_bytes)} of activations saved for the backward pass"
-    )
+    saved = text.size(summary.backward_bytes)
+    return f"{text.size(total)} without optimizer; {saved} of activations are saved"
 
 
 def _unknown(summary: ModelSummary) -> str:
@@ -85,11 +95,11 @@ def cells(summary: ModelSummary, module: ModuleSummary) -> list[str]:
         calls(module),
         tensors(module.inputs),
         tensors(module.outputs),
-        amount(module.parameters) if module.parameters else text.MISSING,
+        parameters(module),
         share(module.parameters, summary.parameters),
         macs(module),
         share(module.macs, summary.macs),
-        text.size(module.activation_bytes) if module.activation_bytes else text.MISSING,
+        activations(module),
         share(module.activation_bytes, summary.forward_bytes),
     ]
 
@@ -104,10 +114,36 @@ def calls(module: ModuleSummary) -> str:
     return f"{module.calls:,}" if module.calls else text.MISSING
 
 
+def parameters(module: ModuleSummary) -> str:
+    """Return the number of parameters of a module and its submodules."""
+    return amount(module.parameters) if module.parameters else text.MISSING
+
+
+def activations(module: ModuleSummary) -> str:
+    """Return the size of what the operators of a module and its submodules write."""
+    return text.size(module.activation_bytes) if module.activation_bytes else text.MISSING
+
+
+def module_lines(summary: ModelSummary, module: ModuleSummary) -> list[str]:
+    """Return path, class and shapes of a module, and what it does itself, as lines below a table."""
+    lines = [f"{module.path or summary.model} ({kind(module)}), {text.counted(module.calls, 'call')}"]
+    if module.inputs or module.outputs:
+        lines.append(f"{tensors(module.inputs, dtypes=True)} to {tensors(module.outputs, dtypes=True)}")
+    if module.uncounted:
+        lines.append(f"work not known: {', '.join(module.uncounted)}")
+    own = [f"{amount(module.own_macs)} multiply-adds"] if module.own_macs else []
+    own += [f"{amount(module.own_parameters)} parameters"] if module.own_parameters else []
+    own += [f"{text.size(module.own_activation_bytes)} of activations"] if module.own_activation_bytes else []
+    if own:
+        lines.append(f"without submodules: {', '.join(own)}")
+    return lines
+
+
 def macs(module: ModuleSummary) -> str:
-    """Return the multiply-adds of a module; with ``+ ?`` if it has operators whose work is not known."""
+    """Return the multiply-adds of a module; with ``+ ?`` if it, or a submodule, has operators whose work
+    is not known."""
     known = amount(module.macs) if module.macs else text.MISSING
-    return known if not module.uncounted else f"{known} + ?" if module.macs else "?"
+    return known if not module.unknown_calls else f"{known} + ?" if module.macs else "?"
 
 
 def tensors(infos: Sequence[TensorInfo], *, dtypes: bool = False) -> str:

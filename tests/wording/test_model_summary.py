@@ -41,7 +41,7 @@ def test_amounts(count: int, shown: str) -> None:
 def test_unknown_work_is_named_and_never_zero() -> None:
     summary = summary_with(uncounted={"mine::twice": 2})
     assert "mine::twice" in value(summary, "not counted")
-    module = ModuleSummary(path="a", type="A", depth=1, uncounted={"mine::twice": 2})
+    module = ModuleSummary(path="a", type="A", depth=1, uncounted={"mine::twice": 2}, unknown_calls=2)
     assert wording.macs(module) == "?"
     assert wording.macs(ModuleSummary(path="a", type="A", depth=1)) == "-"
 

@@ -27,6 +27,7 @@ from etui.engine.explain.layers import describe_failure
 from etui.engine.explain.source_lines import is_own
 from etui.engine.models.build import build, build_raw, finish
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
+from etui.engine.models.input_shapes import changed_to
 from etui.engine.models.inputs import catalog_inputs
 from etui.engine.summary.calls import Calls, info
 from etui.engine.summary.graph_calls import ObservedGraph
@@ -155,13 +156,14 @@ def _built(model: Model, job: SummaryJob) -> tuple[nn.Module, Inputs, CallStruct
         if model.builder is not None:
             raw.tie_weights()  # part of the initialization that was omitted
         module = finish(model, raw, keep=False, freeze=False)
-        inputs = catalog_inputs(model, 1, 0, job.seed, None).accuracy[0]
+        inputs = catalog_inputs(model, 1, 0, job.seed, None, job.shape).accuracy[0]
         return module, inputs, plain_structure(len(inputs))
-    built = build(model, seed=job.seed, allow_pickle=job.allow_pickle, freeze=False)
+    built = build(model, seed=job.seed, allow_pickle=job.allow_pickle, shape=job.shape, freeze=False)
     if built.example is None:
         raise PreparationError(f"{model.name} has no example inputs", "return them with the module")
     example = built.example.take(1, job.seed)[0]
-    return built.module, example.tensors, example.structure
+    (tensors,) = changed_to(built.rest, [example.tensors], model.reference)
+    return built.module, tensors, example.structure
 
 
 def _observe(module: nn.Module, inputs: Inputs, structure: CallStructure, *, fake: bool) -> Observation:

@@ -104,7 +104,15 @@ def _depth_first(listed: dict[str, ModuleSummary]) -> list[ModuleSummary]:
 
 def _summed(modules: list[ModuleSummary]) -> list[ModuleSummary]:
     """Return the modules with the sums over their submodules."""
-    sums = {module.path: [module.own_macs, module.own_activation_bytes, module.own_traffic_bytes] for module in modules}
+    sums = {
+        module.path: [
+            module.own_macs,
+            module.own_activation_bytes,
+            module.own_traffic_bytes,
+            sum(module.uncounted.values()),
+        ]
+        for module in modules
+    }
     for module in reversed(modules):
         if module.path:
             above = sums[module.path.rpartition(".")[0]]
@@ -113,5 +121,13 @@ def _summed(modules: list[ModuleSummary]) -> list[ModuleSummary]:
     return [_with_sums(module, *sums[module.path]) for module in modules]
 
 
-def _with_sums(module: ModuleSummary, macs: int, activation_bytes: int, traffic_bytes: int) -> ModuleSummary:
-    return msgspec.structs.replace(module, macs=macs, activation_bytes=activation_bytes, traffic_bytes=traffic_bytes)
+def _with_sums(
+    module: ModuleSummary, macs: int, activation_bytes: int, traffic_bytes: int, unknown_calls: int
+) -> ModuleSummary:
+    return msgspec.structs.replace(
+        module,
+        macs=macs,
+        activation_bytes=activation_bytes,
+        traffic_bytes=traffic_bytes,
+        unknown_calls=unknown_calls,
+    )

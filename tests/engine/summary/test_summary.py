@@ -15,6 +15,7 @@ from etui.engine.summary.run import run_summary, summarize
 from etui.errors import PreparationError
 from etui.jobs import SummaryJob
 from etui.model_summary import ModelSummary, ModuleSummary
+from etui.spec import Shape
 from tests.engine.tiny import Convolutional, Indexed
 
 MODEL = UserModel(kind="factory", path="/none/net.py", factory="net")
@@ -106,6 +107,7 @@ def test_an_operator_whose_work_is_unknown_is_named_with_its_module() -> None:
     summary = summary_of(model, torch.randn(2, 8))
     assert summary.uncounted == {"aten::_fft_r2c": 1}
     assert at(summary, "1").uncounted == summary.uncounted
+    assert [module.unknown_calls for module in summary.modules] == [1, 0, 1]
     assert summary.macs == 2 * 8 * 8
 
 
@@ -182,6 +184,14 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     summary_of(module, torch.randn(2, 3, 9, 9))
     assert not module.training
     assert all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+def test_a_requested_shape(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\ndef net():\n    return torch.nn.Conv2d(3, 2, 1), (torch.randn(1, 3, 8, 8),)\n"
+    )
+    job = SummaryJob(model=f"{tmp_path}/net.py:net", shape=Shape(input_size=(4, 6), batch=5))
+    assert run_summary(job, lambda event: None).macs == 5 * 4 * 6 * 3 * 2
 
 
 def test_keyword_arguments(tmp_path: Path) -> None:
