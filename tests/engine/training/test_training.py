@@ -231,6 +231,23 @@ def test_losses_fit_the_outputs(
     assert not failures(checked)
 
 
+def test_logits_between_0_and_1_are_not_probabilities() -> None:
+    module = nn.Linear(8, 1)
+    nn.init.constant_(module.weight, 1e-3)
+    nn.init.constant_(module.bias, 0.5)
+    checked = check(module, torch.randn(4, 8), loss="bce", learning_rate=0.3)
+    assert checked.losses == ["binary cross entropy of logits"]
+    assert not failures(checked)
+    squeezed = nn.Sequential(module, nn.Sigmoid(), nn.Flatten(0))
+    assert check(squeezed, torch.randn(4, 8), loss="bce").losses == ["binary cross entropy of probabilities"]
+
+
+def test_parameters_made_in_the_first_call_are_trained() -> None:
+    checked = check(nn.Sequential(nn.LazyLinear(4)), torch.randn(4, 8))
+    assert checked.trainable_elements == 8 * 4 + 4
+    assert not failures(checked)
+
+
 def test_next_tokens_are_learnt() -> None:
     class Shifted(nn.Module):
         """Predicts the token at its own position: right only if the loss does not shift."""
