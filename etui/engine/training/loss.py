@@ -107,7 +107,9 @@ def _cross_entropy(
     classes = output.shape[1]
     wanted = (output.shape[0], *output.shape[2:])
     if labels is None:
-        targets = torch.randint(0, classes, wanted, generator=generator)
+        # The same for all positions of an item: a convolution cannot learn noise by position.
+        single = (output.shape[0], *(1 for _ in output.shape[2:]))
+        targets = torch.randint(0, classes, single, generator=generator).expand(wanted).contiguous()
     else:
         targets = _labels(model, labels, wanted, "cross-entropy").long()
         if int(targets.min()) < 0 or int(targets.max()) >= classes:
@@ -162,8 +164,9 @@ def _mse(
         finite = output[torch.isfinite(output)]
         spread = float(finite.std(correction=0)) if finite.numel() > 1 else 0.0
         middle = float(finite.mean()) if finite.numel() else 0.0
-        targets = middle + (spread or 1.0) * torch.randn(output.shape, generator=generator)
-        targets = targets.to(output.dtype)
+        drawn = output.shape if output.dim() < 4 else (*output.shape[:2], *(1 for _ in output.shape[2:]))
+        targets = middle + (spread or 1.0) * torch.randn(drawn, generator=generator)
+        targets = targets.expand(output.shape).to(output.dtype)
     else:
         targets = _labels(model, labels, tuple(output.shape), "mse").to(output.dtype)
     return "mean squared error", lambda values: nn.functional.mse_loss(values, targets)
