@@ -31,9 +31,15 @@ def loss_curves(series: Sequence[tuple[str, Sequence[float | None]]], canvas: Ca
     vertical_axis(grid, plot, scale, palette)
     across = Scale(low=1.0, high=float(max(2, steps)))
     horizontal_axis(grid, plot, across, "step", palette)
-    for slot, (_, losses) in enumerate(series):
-        for number, value in enumerate(losses, 1):
-            x = plot.column(across.place(number))
+    for number in range(1, steps + 1):
+        x = plot.column(across.place(number))
+        # Where series coincide, each is seen at some steps.
+        for turn in range(len(series)):
+            slot = (turn + number) % len(series)
+            losses = series[slot][1]
+            if number > len(losses):
+                continue
+            value = losses[number - 1]
             if value is None:
                 grid.put(x, plot.top, palette.glyphs.failed, palette.bad)
             else:

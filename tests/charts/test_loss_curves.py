@@ -38,6 +38,11 @@ def test_a_loss_that_is_not_finite_is_at_the_top() -> None:
     assert "✗" in lines[1]
 
 
+def test_series_that_coincide_are_both_seen() -> None:
+    body = "\n".join(drawn([("adam", [3.0, 2.0, 1.5, 1.0]), ("adamw", [3.0, 2.0, 1.5, 1.0])])[1:])
+    assert body.count("◆") == body.count("●") == 2
+
+
 def test_a_chart_without_steps_says_so() -> None:
     assert "no step" in "\n".join(drawn([("sgd", [])]))
     assert drawn([("sgd", [None])])

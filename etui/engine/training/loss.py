@@ -14,6 +14,11 @@ from etui.engine.models.call_structure import Inputs
 from etui.errors import PreparationError, UsageError
 from etui.training_check import LossName
 
+_RESHAPING = (
+    "Alias", "Clone", "Expand", "Permute", "Reshape", "Select", "Slice", "Squeeze", "TBackward", "ToCopy", "Transpose",
+    "Unsqueeze", "UnsafeView", "View",
+)  # fmt: skip
+"""The beginnings of the names of autograd's operators that change only the shape."""
 _OUTPUT_HINT = "return at least one output of floating-point values that depends on a parameter"
 
 
@@ -57,8 +62,8 @@ def choose_losses(
     for index, output in usable:
         first = not chosen
         name: LossName = (loss or _fitting(model, output, inputs, labels)) if first else "mse"
-        output = output.detach()
-        text, function = _LOSSES[name](model, output, inputs, labels if first else None, generator)
+        with torch.no_grad():
+            text, function = _LOSSES[name](model, output, inputs, labels if first else None, generator)
         chosen.append(OutputLoss(index, text, function))
     return chosen
 
@@ -102,7 +107,9 @@ def _cross_entropy(
     classes = output.shape[1]
     wanted = (output.shape[0], *output.shape[2:])
     if labels is None:
-        targets = torch.randint(0, classes, wanted, generator=generator)
+        # The same for all positions of an item: a convolution cannot learn noise by position.
+        single = (output.shape[0], *(1 for _ in output.shape[2:]))
+        targets = torch.randint(0, classes, single, generator=generator).expand(wanted).contiguous()
     else:
         targets = _labels(model, labels, wanted, "cross-entropy").long()
         if int(targets.min()) < 0 or int(targets.max()) >= classes:
@@ -130,13 +137,23 @@ def _bce(
         targets = _labels(model, labels, tuple(output.shape), "bce").to(output.dtype)
         if not bool(((targets >= 0) & (targets <= 1)).all()):
             raise UsageError(f"the labels of {model.name} are not from 0 to 1", "correct the labels")
-    if bool(((output >= 0) & (output <= 1)).all()):
+    if _is_sigmoid(output):
         return "binary cross entropy of probabilities", lambda values: nn.functional.binary_cross_entropy(
             values, targets
         )
     return "binary cross entropy of logits", lambda values: nn.functional.binary_cross_entropy_with_logits(
         values, targets
     )
+
+
+def _is_sigmoid(output: torch.Tensor) -> bool:
+    """Whether the last operator of an output, apart from changes of its shape, is a sigmoid or softmax. Values alone do
+    not tell: a few logits may all be between 0 and 1."""
+    operator = output.grad_fn
+    while operator is not None and operator.name().startswith(_RESHAPING):
+        operator = operator.next_functions[0][0]
+    in_range = bool(((output >= 0) & (output <= 1)).all())
+    return in_range and operator is not None and ("igmoid" in operator.name() or "Softmax" in operator.name())
 
 
 def _mse(
@@ -147,8 +164,9 @@ def _mse(
         finite = output[torch.isfinite(output)]
         spread = float(finite.std(correction=0)) if finite.numel() > 1 else 0.0
         middle = float(finite.mean()) if finite.numel() else 0.0
-        targets = middle + (spread or 1.0) * torch.randn(output.shape, generator=generator)
-        targets = targets.to(output.dtype)
+        drawn = output.shape if output.dim() < 4 else (*output.shape[:2], *(1 for _ in output.shape[2:]))
+        targets = middle + (spread or 1.0) * torch.randn(drawn, generator=generator)
+        targets = targets.expand(output.shape).to(output.dtype)
     else:
         targets = _labels(model, labels, tuple(output.shape), "mse").to(output.dtype)
     return "mean squared error", lambda values: nn.functional.mse_loss(values, targets)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from etui.catalog.find import Model, find_model
 from etui.engine.explain.layers import describe_failure
@@ -50,6 +51,8 @@ def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
     def begin(message: str) -> None:
         log(Event(kind="stage", stage="training", message=message, at=utc_now()))
 
+    # A process of low priority whose threads wait for each other is many times slower on a busy machine.
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     begin("loading the model")
     model = find_model(job.model)
     built = build(model, seed=job.seed, shape=Shape(batch=job.batch), freeze=False)
@@ -79,6 +82,9 @@ def check_training(
         UsageError: the requested loss does not fit.
         PreparationError: the module has no trainable parameters, or its forward or backward pass fails.
     """
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        with torch.no_grad():
+            _called(model, module, batch)  # lazy modules make their parameters in the first call
     parameters = dict(module.named_parameters())
     trainable = {name: one for name, one in parameters.items() if one.requires_grad}
     if not trainable:

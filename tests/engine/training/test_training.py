@@ -212,6 +212,7 @@ def test_every_output_that_depends_on_parameters_is_trained() -> None:
         (Convolutional(), (torch.randn(4, 3, 9, 9),), None, "cross entropy of 10 logits"),
         (nn.Sequential(linear(), nn.Softmax(-1)), (torch.randn(4, 8),), None, "cross entropy of 4 probabilities"),
         (nn.Conv2d(3, 5, 3), (torch.randn(2, 3, 6, 6),), "cross-entropy", "cross entropy of 5 logits"),
+        (nn.Conv2d(3, 5, 3), (torch.randn(2, 3, 32, 32),), None, "mean squared error"),
         (nn.Linear(8, 1), (torch.randn(4, 8),), None, "mean squared error"),
         (nn.Linear(8, 6), (torch.randn(4, 8),), "bce", "binary cross entropy of logits"),
         (
@@ -228,6 +229,31 @@ def test_losses_fit_the_outputs(
 ) -> None:
     checked = check(module, *inputs, loss=loss, steps=40)
     assert checked.losses[0] == text
+    assert not failures(checked)
+
+
+def test_classes_of_maps_can_be_learnt_by_a_convolution() -> None:
+    (one,) = check(
+        nn.Conv2d(3, 50, 1), torch.eye(3)[:2].reshape(2, 3, 1, 1).expand(2, 3, 32, 32).clone(),
+        loss="cross-entropy", steps=40, learning_rate=0.1,
+    ).optimizers  # fmt: skip
+    assert (one.losses[-1] or 9.0) < 0.5
+
+
+def test_logits_between_0_and_1_are_not_probabilities() -> None:
+    module = nn.Linear(8, 1)
+    nn.init.constant_(module.weight, 1e-3)
+    nn.init.constant_(module.bias, 0.5)
+    checked = check(module, torch.randn(4, 8), loss="bce", learning_rate=0.3)
+    assert checked.losses == ["binary cross entropy of logits"]
+    assert not failures(checked)
+    squeezed = nn.Sequential(module, nn.Sigmoid(), nn.Flatten(0))
+    assert check(squeezed, torch.randn(4, 8), loss="bce").losses == ["binary cross entropy of probabilities"]
+
+
+def test_parameters_made_in_the_first_call_are_trained() -> None:
+    checked = check(nn.Sequential(nn.LazyLinear(4)), torch.randn(4, 8))
+    assert checked.trainable_elements == 8 * 4 + 4
     assert not failures(checked)
 
 
