@@ -18,7 +18,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     Each text distinguishes different values; an unknown one is ``UNKNOWN``. ``box`` is the machine name with the
     processor, since a name can be given to another machine. ``kept`` are the modules kept in FP32, ``settings`` the
     nice level and the environment variables that affect speed. ``shapes`` are the shapes of the inputs, ``dynamic`` is
-    "yes" for a program that takes a range of shapes, ``method`` the measured method of a finished program, if chosen.
+    the range of a program that takes several, or "yes" if the range is not known, ``method`` the measured method of a
+    finished program, if chosen.
     """
 
     model: str

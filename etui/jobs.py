@@ -13,6 +13,7 @@ import msgspec
 
 from etui.events import Event
 from etui.insight import GraphStage
+from etui.model_summary import ModelSummary
 from etui.results import (
     Accuracy,
     Artifact,
@@ -26,6 +27,7 @@ from etui.results import (
     WeightsInfo,
 )
 from etui.spec import OWN_SHAPE, Shape
+from etui.training_check import LossName, OptimizerName, TrainingCheck
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -264,10 +266,43 @@ class CheckJob(JobFor[CheckResult], tag="check", frozen=True, kw_only=True):
     methods: tuple[str | None, ...] = (None,)
 
 
+class SummaryJob(JobFor[ModelSummary], tag="summary", frozen=True, kw_only=True):
+    """Summarize a model at a shape: its modules, parameters, work and memory. Catalog models are built without
+    weights."""
+
+    worker: ClassVar[str] = "etui.engine.summary.run:run_summary"
+    doing: ClassVar[str] = "summarizing the model"
+
+    model: str
+    shape: Shape = OWN_SHAPE
+    seed: int = 0
+    allow_pickle: bool = False
+
+
+class TrainingJob(JobFor[TrainingCheck], tag="training", frozen=True, kw_only=True):
+    """Train a model for a few steps with each optimizer, from the same initial weights and on the same batch.
+
+    ``loss`` None chooses one that fits the outputs, ``learning_rate`` None the default of the optimizer, ``batch`` None
+    the batch of the example inputs, or four if that is one item. ``data`` is a folder of inputs.
+    """
+
+    worker: ClassVar[str] = "etui.engine.training.run:run_training"
+    doing: ClassVar[str] = "training the model"
+
+    model: str
+    optimizers: tuple[OptimizerName, ...]
+    steps: int
+    seed: int
+    loss: LossName | None = None
+    learning_rate: float | None = None
+    batch: int | None = None
+    data: str | None = None
+
+
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
-SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob,)
+SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, TrainingJob)
 """The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 

@@ -132,7 +132,7 @@ class Metrics(msgspec.Struct, kw_only=True, frozen=True):
 
     MAE, maximum and RMSE are in the output's own unit; ``sqnr_db = 10 log10(sum(ref^2) / sum((ref - out)^2))``.
     ``top1`` and ``top5`` are the shares (0 to 1) of positions at which the classes agree, for outputs that are class
-    scores.
+    scores; ``top1`` also for outputs of 32- and 64-bit integers, which are classes.
     """
 
     mae: float | None = None

@@ -26,6 +26,13 @@ class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+def work_of(document: RunDocument) -> tuple[str, str]:
+    """Return what one inference of a run's model does: the shapes of its inputs and its method. The faster of two runs
+    that differ in it is not the better one. The shapes are empty if the inputs are not known."""
+    shapes = text.shapes(document.inputs.shapes) if document.inputs is not None else ""
+    return shapes, document.method or DEFAULT_METHOD
+
+
 def same_session(base: RunDocument, other: RunDocument) -> bool:
     """Whether both were measured interleaved in one session, so that their blocks form pairs."""
     return base.session.id == other.session.id

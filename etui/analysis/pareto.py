@@ -10,6 +10,7 @@ import msgspec
 
 from etui import text
 from etui.analysis.bootstrap import NORMAL_95
+from etui.analysis.comparability import work_of
 from etui.analysis.comparison import RunComparison
 from etui.facts import Fact, RunSummary
 from etui.results import RunDocument
@@ -109,7 +110,9 @@ def _front(
     session_margin = max((_session_margin(item) for item in comparisons), default=0.0)
     for run in [base, *others]:
         value, median = value_of(run, measure), run.latency_ms.median if run.latency_ms else None
-        if run.id in refused:
+        if work_of(run) != work_of(base) and run.inputs is not None and base.inputs is not None:
+            left_out[run.id] = "with inputs of another shape or another method"
+        elif run.id in refused:
             left_out[run.id] = "not comparable"
         elif run.id in limited:
             left_out[run.id] = "measured under load or at another speed of the machine"

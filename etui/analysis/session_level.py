@@ -10,6 +10,7 @@ from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import FEW, session_share
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.analysis.session_variance import SessionLatency, log_half
+from etui.analysis.shape_range import shape_range
 from etui.magnitudes import is_latency
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, RunDocument, WeightsInfo
 
@@ -32,7 +33,7 @@ def levels_of(document: RunDocument) -> list[SessionLatency]:
         delegate=document.delegate,
         arithmetic=document.arithmetic,
         kept=kept_fp32(document),
-        dynamic=document.dynamic,
+        dynamic=shape_range(document.session.spec, is_dynamic=document.dynamic),
         method=document.method,
     )
     session, machine = document.session.id, machine_of(document.environment)
@@ -54,7 +55,7 @@ def configurations(
     delegate: str,
     arithmetic: str | None,
     kept: tuple[str, ...],
-    dynamic: bool,
+    dynamic: str,
     method: str | None,
 ) -> tuple[Configuration, Configuration]:
     """Return what must be equal for two sessions to have measured the same, for a run's program and for its eager."""

@@ -155,6 +155,15 @@ def complete_delegates(_ctx: click.Context, _param: click.Parameter, incomplete:
     return _list_items(((name, record.title) for name, record in RECORDS.items()), incomplete)
 
 
+def complete_optimizers(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the last of several names of optimizers."""
+    from typing import get_args
+
+    from etui.training_check import OptimizerName
+
+    return _list_items(((name, "") for name in get_args(OptimizerName)), incomplete)
+
+
 def complete_baselines(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete names of baselines separated by commas."""
     from etui.catalog.delegates import BASELINES, RECORDS

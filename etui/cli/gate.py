@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.analysis.keep_fp32 import kept_fp32
+from etui.analysis.shape_range import shape_range
 from etui.cli.comparison_options import ComparisonOptions, comparison_options
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
@@ -59,8 +60,8 @@ def gate(
 ) -> int:
     """Fail if runs are worse than a baseline.
 
-    Each run of the baseline is compared with the newest run of the same configuration (model, precision, delegate and
-    modules kept in FP32), or with the given RUNs. A newest run that failed or timed out fails the gate. The default
+    Each run of the baseline is compared with the newest run of the same configuration (model, precision, delegate,
+    modules kept in FP32, requested shape, threads and method), or with the given RUNs. A newest run that failed or timed out fails the gate. The default
     limit is --fail-if-slower 5.
     """
     from etui.store.transfer import read_documents
@@ -91,9 +92,20 @@ def gate(
     return status
 
 
-def _configuration(document: RunDocument) -> tuple[str, str, str, str]:
+def _configuration(document: RunDocument) -> tuple[str, ...]:
+    """Return what a run and its baseline have in common: model, precision and delegate first, then the modules kept in
+    FP32, and the shape, threads and method if these were requested."""
     kept = ",".join(kept_fp32(document))
-    return document.model.name, document.precision, document.delegate, f"without {kept}" if kept else ""
+    own = f"{document.precision}/{document.delegate}"
+    varied = document.configuration.removeprefix(own).strip()
+    return (
+        document.model.name,
+        document.precision,
+        document.delegate,
+        f"without {kept}" if kept else "",
+        varied,
+        shape_range(document.session.spec, is_dynamic=document.dynamic),
+    )
 
 
 def _named_configuration(document: RunDocument) -> str:

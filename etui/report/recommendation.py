@@ -14,10 +14,12 @@ import msgspec
 
 from etui import text
 from etui.analysis import trust
+from etui.analysis.comparability import work_of
 from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.disturbance import FEW, MOST, disturbed_share, session_share
 from etui.analysis.session_variance import SessionLatency
 from etui.results import ACCURACY_VERDICTS, LIVE_STATUSES, RunDocument
+from etui.spec import Shape, shape_text
 from etui.wording import caveat as caveat_wording
 from etui.wording import comparison as comparison_wording
 from etui.wording import run as run_wording
@@ -60,7 +62,49 @@ def verdict_on(
     """Return the verdict on the runs of one model; ``named`` maps their ids to names.
 
     If every configuration was measured in two sessions or more, the verdict is on the change; otherwise on the choice.
+    Runs with inputs of different shapes, or of different methods, are no alternatives: each gets a verdict of its own.
     """
+    works = _by_work(runs)
+    if len(works) == 1:
+        return _verdict_on_one(runs, named, margin, levels)
+    single = {name: _verdict_on_one(same, named, margin, levels) for name, same in works.items()}
+    return Verdict(
+        headline="; ".join(f"{name}: {one.headline}" for name, one in single.items()),
+        tone=_worst([Badge(name, one.headline, one.tone) for name, one in single.items()]),
+        badges=[
+            msgspec.structs.replace(badge, about=f"{name}: {badge.about}")
+            for name, one in single.items()
+            for badge in one.badges
+        ],
+        reasons=[f"{name}: {reason}" for name, one in single.items() for reason in one.reasons],
+        caveats=list(dict.fromkeys(line for one in single.values() for line in one.caveats)),
+    )
+
+
+def _by_work(runs: Sequence[RunDocument]) -> dict[str, list[RunDocument]]:
+    """Return the runs by the name of what one inference does. A run that failed before its inputs were made is with
+    those of the same requested shape."""
+    known: dict[tuple[str, Shape], str] = {}
+    for run in runs:
+        shapes, method = work_of(run)
+        if shapes:
+            known.setdefault((method, _shape_of(run)), shapes)
+    groups: dict[tuple[str, str], list[RunDocument]] = {}
+    for run in runs:
+        shapes, method = work_of(run)
+        groups.setdefault((shapes or known.get((method, _shape_of(run)), ""), method), []).append(run)
+    several = len({method for _, method in groups}) > 1
+    names: dict[str, list[RunDocument]] = {}
+    for (shapes, method), same in groups.items():
+        requested = {shape_text(_shape_of(run)) for run in same} - {""}
+        shown = requested.pop() if len(requested) == 1 else shapes or "inputs of unknown shape"
+        names.setdefault(f"{method} {shown}" if several else shown, []).extend(same)
+    return names
+
+
+def _verdict_on_one(
+    runs: Sequence[RunDocument], named: dict[str, str], margin: float, levels: Sequence[SessionLatency]
+) -> Verdict:
     by_configuration: dict[str, list[RunDocument]] = {}
     for run in runs:
         by_configuration.setdefault(variant(run), []).append(run)
@@ -69,6 +113,11 @@ def verdict_on(
     if all(len({run.session.id for run in same}) > 1 for same in by_configuration.values()):
         return _change(by_configuration, margin, levels)
     return _choice(runs, named, margin, levels)
+
+
+def _shape_of(run: RunDocument) -> Shape:
+    """Return the requested shape of a run."""
+    return Shape(input_size=run.input_size, batch=run.batch, sequence=run.sequence)
 
 
 # One run

@@ -32,7 +32,8 @@ from etui.store import QueuedSession
 
 @dataclass
 class RunResults:
-    """The results of one run so far; completed job by job."""
+    """The results of one run so far; completed job by job. ``prepared_with`` is the bundle that its program is prepared
+    with: its own, except for a program that takes a range of shapes."""
 
     id: str
     variant: Variant
@@ -46,6 +47,15 @@ class RunResults:
     measured_stages: list[Stage] = field(default_factory=list)
     started_at: str | None = None
     stopped_early: bool = False
+    prepared_with: BundleResult | None = None
+
+    @property
+    def has_own_program(self) -> bool:
+        """Whether the program was prepared with the run's own inputs. One for a range of shapes was not, except that of
+        the run whose inputs it was prepared with; in a duel those are not known."""
+        if self.bundle is None or self.prepared_with is None:
+            return not self.variant.dynamic
+        return self.prepared_with.key == self.bundle.key
 
 
 @dataclass
@@ -87,7 +97,9 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
     inputs = bundle.inputs if bundle else None
     if inputs is not None:
         used = lowered.calibration_count if lowered else None
-        calibration = inputs.calibration_sha256 if used == inputs.calibration_count else None
+        prepared = bundle if run.has_own_program else run.prepared_with
+        known = prepared is not None and used == prepared.inputs.calibration_count
+        calibration = prepared.inputs.calibration_sha256 if prepared is not None and known else None
         inputs = msgspec.structs.replace(inputs, calibration_count=used, calibration_sha256=calibration)
     eager = session.eager.get(run.variant.eager_label) or EagerResults()
     stages = [*(bundle.stages if bundle else []), *(lowered.stages if lowered else []), *run.measured_stages]

@@ -283,7 +283,7 @@ async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
                 threads=session.threads_of(run.variant),
                 cpus=cpus,
                 limit_s=ACCURACY_LIMIT_S,
-                same_inputs=run.prepared_with is None or run.prepared_with.key == run.bundle.key,
+                same_inputs=run.has_own_program,
                 run_id=run.id,
             ),
         )

@@ -39,15 +39,14 @@ async def side_by_side() -> AsyncIterator[asyncio.TaskGroup]:
 @dataclass
 class Run(RunResults):
     """One run in progress: its results, the ``reference`` to its model in jobs, and its jobs in progress. It is
-    ``live`` until it ends; in the database it is live until its document is stored. ``prepared_with`` is the bundle
-    that its program is prepared with, its own except for a ``dynamic`` program, which takes a range of shapes."""
+    ``live`` until it ends; in the database it is live until its document is stored. ``dynamic`` is
+    the range of shapes that its program takes, if it takes several."""
 
     reference: str = ""
     live: bool = True
     cancelled: bool = False
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     key: str = ""
-    prepared_with: BundleResult | None = None
     dynamic: DynamicDims | None = None
 
 

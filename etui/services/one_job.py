@@ -22,6 +22,10 @@ NICE = 19
 """The nice level of the process, so that it disturbs a measurement on the same machine as little as possible."""
 
 
+_STOP_S = 0.2
+"""The interval at which a job that is no longer wanted is noticed."""
+
+
 class JobFailed(EtuiError):
     """The job reported an error. ``kind`` is the name of its class, ``traceback`` the worker's own."""
 
@@ -35,6 +39,10 @@ class JobTimedOut(EtuiError):
     """The job took longer than its time limit."""
 
 
+class JobStopped(EtuiError):
+    """The job was no longer wanted."""
+
+
 class JobCrashed(EtuiError):
     """The process ended without an answer. ``killed`` is whether the system killed it, probably for lack of memory."""
 
@@ -43,26 +51,36 @@ class JobCrashed(EtuiError):
         self.killed = killed
 
 
-def run_job(job: JobFor[R], *, limit_s: float, log: Callable[[Event], object] = lambda event: None) -> R:
+def run_job(
+    job: JobFor[R],
+    *,
+    limit_s: float,
+    log: Callable[[Event], object] = lambda event: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> R:
     """Return the result of a job done in a process of low priority, which is killed after ``limit_s`` seconds and if
-    this function is interrupted. ``log`` is called with the events that the job reports.
+    this function is interrupted, and soon after ``stopped`` returns True. ``log`` is called with the events that the
+    job reports.
 
     Raises:
         JobFailed: the job reported an error.
         JobTimedOut: it took longer than the limit.
+        JobStopped: ``stopped`` returned True.
         JobCrashed: the process ended without an answer.
         EtuiError: the process cannot be started.
     """
     answer: Done | JobError | None = None
     with _process(job) as (process, answers):
         try:
-            for line in lines(answers, time.monotonic() + limit_s):
+            for line in lines(answers, time.monotonic() + limit_s, stopped):
                 received = _decoded(line)
                 if isinstance(received, LogMessage):
                     log(received.event)
                 elif received is not None:
                     answer = received
         except TimeoutError as error:
+            if answer is None and stopped():
+                raise JobStopped(f"{job.doing} was stopped") from error
             if answer is None:
                 raise JobTimedOut(f"{job.doing} took longer than {limit_s:g} s") from error
         else:
@@ -77,15 +95,16 @@ def run_job(job: JobFor[R], *, limit_s: float, log: Callable[[Event], object] = 
     return result
 
 
-def lines(descriptor: int, until: float) -> Iterator[bytes]:
+def lines(descriptor: int, until: float, stopped: Callable[[], bool] = lambda: False) -> Iterator[bytes]:
     """Yield the lines of a pipe until its other end is closed. Raises TimeoutError at the time ``until`` of the
-    monotonic clock."""
+    monotonic clock, and soon after ``stopped`` returns True."""
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, until - time.monotonic())):
-                raise TimeoutError
+            while not selector.select(min(_STOP_S, max(0.0, until - time.monotonic()))):
+                if stopped() or time.monotonic() >= until:
+                    raise TimeoutError
             chunk = os.read(descriptor, 1 << 16)
             if not chunk:
                 return

@@ -134,6 +134,12 @@ def expanded(model: Model, variants: Iterable[Variant], varied: Varied) -> tuple
     return tuple(result)
 
 
+def check_shape(model: Model, shape: Shape) -> None:
+    """Raise ShapeError if a model does not take a shape, as far as its catalog entry says."""
+    if isinstance(model, ModelEntry):
+        _check_entry(model, shape)
+
+
 def _each(values: Sequence[T]) -> Sequence[T | None]:
     return list(dict.fromkeys(values)) or [None]
 

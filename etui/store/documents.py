@@ -18,8 +18,8 @@ from etui.store.columns import EARLY, columns_of
 from etui.store.detail_json import RunDetail, decode_detail, encode_detail
 from etui.store.operators import save_operators, with_operators_of, without_operators
 
-_ORIGIN = ("model", "weights", "variants")
-"""The fields of a session's specification that determine the model and weights of its runs."""
+_ORIGIN = ("model", "weights", "variants", "data", "allow_pickle")
+"""The fields of a session's specification that name the files of its runs, and what these may do."""
 
 
 def save_document(connection: sqlite3.Connection, document: RunDocument, *, log_is_complete: bool = False) -> None:

@@ -19,6 +19,7 @@ from etui import text
 from etui.analysis.comparability import settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
+from etui.analysis.shape_range import shape_range
 from etui.facts import RunSummary
 from etui.history import UNKNOWN, Configuration, History, Point
 from etui.results import (
@@ -44,7 +45,7 @@ _SELECT = (
     " latency_median_ms, latency_ci95_low_ms, latency_ci95_high_ms, eager_latency_median_ms, eager_latency_ci95_low_ms,"
     " eager_latency_ci95_high_ms, mae, verdict, flags, error, etui_version,"
     " details.detail AS detail, environments.detail AS environment_detail, sessions.spec AS spec,"
-    " input_height, input_width, batch, sequence, dynamic, method"
+    " variant, input_height, input_width, batch, sequence, dynamic, method"
     " FROM runs JOIN details ON details.run = runs.id JOIN sessions ON sessions.id = runs.session"
     " LEFT JOIN environments ON environments.id = runs.environment"
 )
@@ -96,12 +97,13 @@ def similar(model: str, precision: str, delegate: str) -> list[Condition]:
 
 def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
     """Return the newest ``limit`` ended runs of the configuration of this run; if its status is not done, of the newest
-    done run with its model, precision and delegate. Raises UsageError if the run does not exist."""
-    configuration = _configuration_of(connection, run_id)
+    done run with its model, precision, delegate and variant. Raises UsageError if the run does not exist."""
+    own = _row_of(connection, run_id)
+    configuration = _configuration(own)
     points: list[Point] = []
     omitted: Counter[str] = Counter()
     total = examined = 0
-    for row, difference in _examined(connection, configuration):
+    for row, difference in _examined(connection, own):
         examined += 1
         if difference is not None:
             omitted[difference] += 1
@@ -120,29 +122,32 @@ def history(connection: sqlite3.Connection, run_id: str, limit: int) -> History:
 
 def past_runs(connection: sqlite3.Connection, run_id: str, limit: int) -> list[RunSummary]:
     """Return the runs that ``history`` has, as summaries, newest first. Raises UsageError if the run does not exist."""
-    rows = _examined(connection, _configuration_of(connection, run_id))
+    rows = _examined(connection, _row_of(connection, run_id))
     ids = list(itertools.islice((row["id"] for row, difference in rows if difference is None), limit))
     return queries.summaries(connection, [Condition("id", "in", ids)])
 
 
-def _configuration_of(connection: sqlite3.Connection, run_id: str) -> Configuration:
-    row = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
+def _row_of(connection: sqlite3.Connection, run_id: str) -> sqlite3.Row:
+    """Return the row whose configuration that of a run is: the run's own, or if it is not done that of the newest done
+    run of its variant."""
+    row: sqlite3.Row | None = connection.execute(f"{_SELECT} WHERE runs.id = ?", (run_id,)).fetchone()
     if row is None:
         raise queries.unknown_run(run_id)
     if row["status"] != "done":
         # The weights and inputs of such a run may not be known: use those of the newest run that is done.
         done = connection.execute(
-            f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ? AND status = 'done'"
+            f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ? AND variant IS ? AND status = 'done'"
             " ORDER BY runs.created_at DESC, runs.rowid DESC LIMIT 1",
-            (row["model"], row["precision"], row["delegate"]),
+            (row["model"], row["precision"], row["delegate"], row["variant"]),
         ).fetchone()
-        row = done or row
-    return _configuration(row)
+        return done or row
+    return row
 
 
-def _examined(connection: sqlite3.Connection, configuration: Configuration) -> Iterator[tuple[sqlite3.Row, str | None]]:
+def _examined(connection: sqlite3.Connection, of: sqlite3.Row) -> Iterator[tuple[sqlite3.Row, str | None]]:
     """Yield the newest ended runs of the model, precision and delegate, newest first, with the first property in which
-    each differs from the configuration; None if it belongs to it."""
+    each differs from the configuration of a row; None if it belongs to it."""
+    configuration, requested = _configuration(of), _requested(of)
     live = sorted(LIVE_STATUSES)
     rows = connection.execute(
         f"{_SELECT} WHERE model = ? AND precision = ? AND delegate = ?"
@@ -150,7 +155,12 @@ def _examined(connection: sqlite3.Connection, configuration: Configuration) -> I
         (configuration.model, configuration.precision, configuration.delegate, *live, MAX_EXAMINED),
     )
     for row in rows:
-        yield row, _difference(configuration, _configuration(row), failed=row["status"] != "done")
+        failed = row["status"] != "done"
+        difference = _difference(configuration, _configuration(row), failed=failed)
+        # A run that failed before its inputs were made has only the shape that was requested.
+        if failed and difference is None and _requested(row) != requested:
+            difference = _TITLES["shapes"]
+        yield row, difference
 
 
 def _difference(configuration: Configuration, other: Configuration, *, failed: bool) -> str | None:
@@ -172,8 +182,8 @@ def _configuration(row: sqlite3.Row) -> Configuration:
         precision=row["precision"],
         delegate=row["delegate"],
         weights=UNKNOWN if known.weights is None else _hashed(known.weights.kind, known.weights.sha256),
-        shapes=_shapes(row, known.inputs),
-        dynamic="yes" if row["dynamic"] else "",
+        shapes=_shapes(known.inputs),
+        dynamic=shape_range(_spec(row, known), is_dynamic=bool(row["dynamic"])),
         method=row["method"] or "",
         inputs=UNKNOWN if known.inputs is None else _hashed(known.inputs.kind, known.inputs.sha256),
         threads=UNKNOWN if row["threads"] is None else str(row["threads"]),
@@ -185,19 +195,26 @@ def _configuration(row: sqlite3.Row) -> Configuration:
     )
 
 
-def _shapes(row: sqlite3.Row, inputs: InputsInfo | None) -> str:
-    """Return the shapes of the inputs, or before these were made the requested shape."""
-    if inputs is not None:
-        return text.shapes(inputs.shapes)
+def _shapes(inputs: InputsInfo | None) -> str:
+    """Return the shapes of the inputs; not known before these were made."""
+    return UNKNOWN if inputs is None else text.shapes(inputs.shapes)
+
+
+def _requested(row: sqlite3.Row) -> str:
+    """Return the requested shape."""
     size = None if row["input_height"] is None else (row["input_height"], row["input_width"])
-    return shape_text(Shape(input_size=size, batch=row["batch"], sequence=row["sequence"])) or UNKNOWN
+    return shape_text(Shape(input_size=size, batch=row["batch"], sequence=row["sequence"]))
 
 
 def _kept(row: sqlite3.Row, known: _Circumstances) -> tuple[str, ...]:
     """Return the modules kept in FP32, from the document's own specification of its session, else from the session's
     row."""
-    spec = known.session.spec if known.session is not None else msgspec.json.decode(row["spec"])
+    spec = _spec(row, known)
     return kept_in(spec, row["precision"], known.repeats) if isinstance(spec, dict) else ()
+
+
+def _spec(row: sqlite3.Row, known: _Circumstances) -> object:
+    return known.session.spec if known.session is not None else msgspec.json.decode(row["spec"])
 
 
 def disturbed(connection: sqlite3.Connection, run_id: str) -> float:

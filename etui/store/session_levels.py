@@ -10,6 +10,7 @@ from etui.analysis.disturbance import FEW
 from etui.analysis.keep_fp32 import kept_in
 from etui.analysis.session_level import configurations, machine_of, make_level
 from etui.analysis.session_variance import SessionLatency
+from etui.analysis.shape_range import shape_range
 from etui.results import Environment, InputsInfo, LatencyStats, ModelInfo, SessionInfo, WeightsInfo
 from etui.store.past_runs import disturbed
 
@@ -67,7 +68,7 @@ def _levels(row: sqlite3.Row) -> list[SessionLatency]:
         delegate=row["delegate"],
         arithmetic=detail.arithmetic,
         kept=kept_in(spec, row["precision"], detail.repeats) if isinstance(spec, dict) else (),
-        dynamic=bool(row["dynamic"]),
+        dynamic=shape_range(spec, is_dynamic=bool(row["dynamic"])),
         method=row["method"],
     )
     levels = (

@@ -44,6 +44,7 @@ from etui.tui.undo import UNDO_S, Change, UndoBuffer
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
+    from etui.services.summarize import Request
     from etui.tui.feed import Feed, Snapshot
 
 _PROBLEM_S = 12.0
@@ -301,6 +302,12 @@ class EtuiApp(ScreenHost, PaletteHost):
         from etui.tui.screens.trend import TrendScreen
 
         self.push_screen(TrendScreen(self.database, run_id))
+
+    def open_model_summary(self, request: Request) -> None:
+        """Summarize a model and show its modules."""
+        from etui.tui.screens.model_summary import ModelSummaryScreen
+
+        self.push_screen(ModelSummaryScreen(request))
 
     # Actions of the registry
 

@@ -337,6 +337,21 @@ class RunActions:
 
         start(self._screen, work, group="analysis")
 
+    def summarize_model(self, run_id: str) -> None:
+        """Show the summary of a run's model, at the shape of the run."""
+
+        async def work(trusted_files: tuple[str, ...]) -> None:
+            from etui.runner.rebuild_program import Trust
+            from etui.services.summarize import Request, request_of_run
+
+            def read(store: Store) -> Request:
+                trust = Trust(imported=store.is_imported(run_id), files=trusted_files)
+                return request_of_run(store.document(run_id, operators=False), trust)
+
+            self._app.open_model_summary(await self._app.database.read(read))
+
+        self._start_trusting(work, (), title="Cannot summarize the model")
+
     # Measuring again
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:

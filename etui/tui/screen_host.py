@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.app import App
 
@@ -12,6 +12,9 @@ from etui.errors import EtuiError
 from etui.facts import RunSummary
 from etui.tui.database import Database
 from etui.tui.undo import Change
+
+if TYPE_CHECKING:
+    from etui.services.summarize import Request
 
 Severity = Literal["information", "warning", "error"]
 
@@ -73,4 +76,8 @@ class ScreenHost(App[object]):
 
     def open_trend(self, run_id: str) -> None:
         """Open the trend of a run's configuration."""
+        raise NotImplementedError
+
+    def open_model_summary(self, request: Request) -> None:
+        """Summarize a model and show its modules."""
         raise NotImplementedError

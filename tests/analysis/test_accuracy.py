@@ -125,6 +125,29 @@ def test_segmentation_map_is_compared_per_pixel() -> None:
     assert metrics.top1 == pytest.approx(0.75)
 
 
+def test_exchanged_classes_fail_although_their_numbers_are_close() -> None:
+    torch.manual_seed(0)
+    reference = [[torch.randint(400, 900, (1, 16))] for _ in range(8)]
+    usual = Tolerance(sqnr_db_min=15.0, cosine_min=0.98)
+    neighbour = compared(reference, [[one[0] + 1] for one in reference])
+    assert neighbour.overall.sqnr_db is not None and neighbour.overall.sqnr_db > 50 and neighbour.overall.top1 == 0
+    assert judge(neighbour, usual)[0] == "FAIL" and judge(neighbour, usual, "synthetic")[0] == "UNPROVEN"
+    few = compared(reference, [[torch.where(torch.arange(16) < 2, one[0] + 1, one[0])] for one in reference])
+    assert judge(few, usual)[0] == "PASS" and judge(few, Tolerance(sqnr_db_min=15.0, top1_min=0.95))[0] == "FAIL"
+    assert judge(neighbour, Tolerance(mae_max=1.0))[0] == "PASS"
+    # A rare class that is missed has a large share of equal elements.
+    rare = [[(torch.rand(1, 64) < 0.1).long()] for _ in range(8)]
+    missed = compared(rare, [[torch.zeros_like(one[0])] for one in rare])
+    assert missed.overall.top1 is not None and missed.overall.top1 > 0.75 and judge(missed, usual)[0] == "FAIL"
+
+
+def test_integers_of_images_are_magnitudes() -> None:
+    torch.manual_seed(0)
+    reference = [[torch.randint(0, 250, (1, 3, 8, 8), dtype=torch.uint8)] for _ in range(4)]
+    brighter = compared(reference, [[one[0] + 1] for one in reference])
+    assert judge(brighter, Tolerance(sqnr_db_min=15.0, cosine_min=0.98))[0] == "PASS"
+
+
 def test_half_precision_outputs_are_compared_in_full_precision() -> None:
     reference = several()
     comparison = compared(reference, [[one[0].half()] for one in reference])

@@ -98,3 +98,13 @@ def test_empty_front_is_reported() -> None:
     alone = strangers()[2]
     front, _ = fronts([alone])
     assert on(front) == set() and len(pareto.sentences(front, names([alone]))) >= 1
+
+
+def test_runs_with_inputs_of_another_shape_are_not_on_the_front() -> None:
+    runs = variants()
+    small = next(run for run in runs if run.id == INT8)
+    assert small.inputs is not None
+    small.inputs = msgspec.structs.replace(small.inputs, shapes=[[1, 3, 32, 32]])
+    by_accuracy, by_size = fronts(runs)
+    for front in (by_accuracy, by_size):
+        assert INT8 not in {place.run for place in front.places} and "shape" in front.left_out[INT8]

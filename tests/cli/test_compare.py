@@ -182,6 +182,29 @@ def test_the_gate_passes_over_a_newer_run_with_modules_kept_in_fp32(
     assert [found["others"] for found in json.loads(done.stdout)] == [["bbbbbbbbbbb2"]]
 
 
+def test_the_gate_pairs_runs_of_the_same_shape_and_kind_of_program(
+    etui: Etui, stored: Stored, written: Written
+) -> None:
+    def at(run_id: str, size: int, session: str, dynamic: bool = False, **changes: object) -> RunDocument:
+        run = measured(run_id, drift_sd=0, session_id=session, **changes)
+        run.input_size, run.dynamic = (size, size), dynamic
+        run.variant = f"fp32/xnnpack {size}x{size}{' dynamic' if dynamic else ''}"
+        return run
+
+    first, later = "5e5510000001", "5e5510000003"
+    kept = written("baseline.json", at("aaaaaaaaaaa1", 128, first), at("aaaaaaaaaaa2", 224, first, seed=2))
+    stored(
+        at("bbbbbbbbbbb1", 128, later, seed=3),
+        at("bbbbbbbbbbb2", 224, later, seed=4),
+        at("bbbbbbbbbbb3", 224, later, dynamic=True, median=64.0, seed=5),
+    )
+    done = etui("gate", "--baseline", kept, "--json")
+    pairs = [(found["base"], *found["others"]) for found in json.loads(done.stdout)]
+    assert pairs == [("aaaaaaaaaaa1", "bbbbbbbbbbb1"), ("aaaaaaaaaaa2", "bbbbbbbbbbb2")]
+    named = etui("gate", "--baseline", kept, "bbbbbbbbbbb3")
+    assert named.returncode == 2 and "dynamic" in named.stderr
+
+
 def test_a_loaded_machine_neither_holds_nor_crosses_a_gate(etui: Etui, stored: Stored, written: Written) -> None:
     kept = written("baseline.json", measured("aaaaaaaaaaa1", seed=1, drift_sd=0))
     loaded = measured("bbbbbbbbbbb2", median=32.0, drift_sd=0, session_id=LATER)

@@ -82,6 +82,22 @@ def test_a_run_that_claims_to_be_of_a_session_of_this_machine_is_an_imported_one
     assert etui("profile", "cafe00000003").returncode == 2
 
 
+@pytest.mark.parametrize("changed", [{"data": "/etc"}, {"allow_pickle": True}])
+def test_a_run_with_other_rights_than_its_session_here_is_an_imported_one(
+    database: Path, code: Path, changed: dict[str, object]
+) -> None:
+    with Store.open(database) as store:
+        own = store.add_session(make_spec(), model=describe(MODELS["resnet18"]), box="elsewhere")
+        store.finish_session(own.id)
+        for run_id, fields in (("cafe00000004", {}), ("cafe00000005", changed)):
+            claimed = strange_document(code, run_id)
+            spec = msgspec.to_builtins(own.spec) | fields
+            session = msgspec.structs.replace(claimed.session, id=own.id, spec=spec, created_at="2026-01-01")
+            store.import_documents([msgspec.structs.replace(claimed, session=session)])
+        assert not store.is_imported("cafe00000004")
+        assert store.is_imported("cafe00000005")
+
+
 def _terminal(command: list[str | Path], answer: str, environment: dict[str, str]) -> tuple[int, str]:
     """Run a command on a terminal of its own and answer its question. Returns its exit status and its output."""
     ours, theirs = pty.openpty()

@@ -40,6 +40,25 @@ def test_the_fastest_within_tolerance_is_shipped() -> None:
     assert {badge.word for badge in found.badges} == {"PASS 2 of 3", "FAIL 1 of 3"}
 
 
+def test_each_shape_has_a_recommendation_of_its_own() -> None:
+    runs = [run("a", "fp32", 16.0), run("b", "int8", 8.0, seed=2), run("c", "fp32", 2.0, seed=3)]
+    for one, size in zip(runs, (224, 224, 32), strict=True):
+        assert one.inputs is not None
+        one.input_size, one.variant = (size, size), f"{one.precision}/xnnpack {size}x{size}"
+        one.inputs = msgspec.structs.replace(one.inputs, shapes=[[1, 3, size, size]])
+    found = verdict_of(*runs)
+    large, small = found.headline.split("; ")
+    assert not lacking(large, "224x224: Ship int8/xnnpack") and small.startswith("32x32: fp32/xnnpack")
+    assert not found.run and found.tone == "good"
+
+
+def test_methods_are_not_alternatives() -> None:
+    encode, decode = run("a", "fp32", 16.0), run("b", "fp32", 2.0, seed=2)
+    encode.method, decode.method = "encode", "decode"
+    found = verdict_of(encode, decode)
+    assert "Ship" not in found.headline and not lacking(found.headline, "encode", "decode")
+
+
 def test_synthetic_weights_are_not_a_reason_to_ship() -> None:
     fast = run("b", "int8", 8.0, seed=2)
     fast.weights = WeightsInfo(kind="synthetic", detail="random", sha256="ab" * 32)

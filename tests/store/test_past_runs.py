@@ -13,6 +13,7 @@ from etui.errors import UsageError
 from etui.results import RunDocument
 from etui.store import Store
 from tests.documents import ENVIRONMENT, MODEL, make_document, make_spec
+from tests.facts import lacking
 
 
 @pytest.fixture
@@ -51,6 +52,43 @@ def test_only_runs_of_the_same_configuration_are_points_oldest_first(store: Stor
     last = history.points[-1]
     assert last.software == {"torch": "2.14.0", "Python": "3.11.9", "etui": "0.1.0"}
     assert (last.median_ms, last.interval_ms, last.mae) == (16.0, (15.8, 16.2), 0.01)
+
+
+def ranged(day: int, *sizes: int, size: int = 224) -> RunDocument:
+    """Return the run of a dynamic program at one size, lowered for a range of sizes."""
+    run = later(day, dynamic=True, input_size=(size, size), variant=f"fp32/xnnpack {size}x{size} dynamic")
+    variants = [
+        {"precision": "fp32", "delegate": "xnnpack", "input_size": [each, each], "dynamic": True} for each in sizes
+    ]
+    run.session = msgspec.structs.replace(run.session, spec=run.session.spec | {"variants": variants})
+    return run
+
+
+def test_dynamic_programs_for_other_ranges_are_other_configurations(store: Store) -> None:
+    runs = [ranged(1, 128, 224), ranged(2, 128, 224), ranged(3, 224, 512)]
+    store.import_documents([*runs, later(4)])
+    history = store.history(runs[0].id)
+    assert [point.run for point in history.points] == [run.id for run in runs[:2]]
+    assert history.omitted == {"dynamic": 2} and not lacking(history.configuration.dynamic, "128", "224")
+    levels = [level for level in store.session_levels(ENVIRONMENT) if not level.is_control]
+    assert {level.session for level in levels} == {run.session.id for run in runs[:2]}
+
+
+def test_failed_run_is_in_the_history_of_its_own_shape(store: Store) -> None:
+    def sized(day: int, size: int, **changes: object) -> RunDocument:
+        run = later(day, input_size=(size, size), variant=f"fp32/xnnpack {size}x{size}", **changes)
+        if run.inputs is not None:
+            run.inputs = msgspec.structs.replace(run.inputs, shapes=[[1, 3, size, size]])
+        return run
+
+    failed = sized(
+        3, 320, status="failed", error="no kernel", latency_ms=None, weights=None, inputs=None, threads=None,
+        environment=None, accuracy=None, blocks=[], eager_blocks=[],
+    )  # fmt: skip
+    large, small = sized(1, 320), sized(2, 224)
+    store.import_documents([large, small, failed])
+    assert [point.run for point in store.history(failed.id).points] == [large.id, failed.id]
+    assert [point.run for point in store.history(small.id).points] == [small.id]
 
 
 def test_runs_with_modules_kept_in_fp32_are_a_separate_configuration(store: Store) -> None:

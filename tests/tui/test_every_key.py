@@ -27,6 +27,7 @@ from etui.tui.screens.help import HelpScreen
 from etui.tui.screens.import_runs import ImportDialog
 from etui.tui.screens.jump import JumpDialog
 from etui.tui.screens.menu import MenuDialog
+from etui.tui.screens.model_summary import ModelSummaryScreen
 from etui.tui.screens.notices import NoticesScreen
 from etui.tui.screens.sort import SortDialog
 from etui.tui.widgets.chart_pane import ChartPane
@@ -38,6 +39,7 @@ from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
+from tests.model_summaries import made_up
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled
 from tests.tui.hosts import notices, until, work_done
 
@@ -50,6 +52,7 @@ ELSEWHERE = {
     "rows": "test_inside.py",
     "compare": "test_compare.py",
     "trend": "test_trend.py",
+    "model": "test_model_summary.py",
     "queue": "test_queue_pane.py",
 }
 """The scopes whose keys have tests of their own."""
@@ -173,6 +176,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.queue": Scenario(_focused(QueuePane)),
     "bench.compare": Scenario(lambda pilot: not _bench_only(pilot), ("space", "space")),
     "bench.trend": Scenario(lambda pilot: not _bench_only(pilot)),
+    "bench.model": Scenario(_is(ModelSummaryScreen)),
     "table.details": Scenario(_is(DetailsScreen)),
     "table.mark": Scenario(_table(lambda table: len(table.marked) == 1)),
     "table.mark_all": Scenario(_table(lambda table: len(table.marked) == COUNT)),
@@ -241,6 +245,7 @@ SCENARIOS: dict[str, Scenario] = {
     "details.tab_0": Scenario(_is_tab("JSON"), ("enter",)),
     "details.next_chart": Scenario(_is_tab("Latency"), ("enter",)),
     "details.menu": Scenario(_is(MenuDialog), ("enter",)),
+    "details.model": Scenario(_is(ModelSummaryScreen), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),
@@ -281,6 +286,7 @@ async def test_a_key_does_what_its_action_says(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action, key: str
 ) -> None:
     monkeypatch.setattr("etui.runner.start.ensure_runner", lambda path: None)
+    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", lambda request, stopped: made_up())
     monkeypatch.chdir(tmp_path)
     fill(database, make_documents(COUNT))
     scenario = SCENARIOS[action.id]

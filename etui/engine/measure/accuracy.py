@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import torch
 
-from etui.analysis.accuracy import NO_MAGNITUDE, judge
+from etui.analysis.accuracy import NO_MAGNITUDE, is_of_classes, judge
 from etui.catalog.delegates import program_file
 from etui.catalog.find import Model
 from etui.catalog.models import ModelEntry
@@ -224,7 +224,10 @@ def _cosine(reference: torch.Tensor, result: torch.Tensor) -> float:
 
 def _agreement(expected: torch.Tensor, got: torch.Tensor, meaning: str) -> tuple[float | None, float | None]:
     """Return top-1 and top-5 agreement for class scores: the share of positions whose best class is that of the
-    reference, and of those whose reference class is among the five best."""
+    reference, and of those whose reference class is among the five best. For outputs that are classes themselves, the
+    share of equal elements."""
+    if is_of_classes(_dtype(expected)) and is_of_classes(_dtype(got)):
+        return float((expected == got).to(torch.float64).mean()), None
     if meaning == "segmentation map" and expected.dim() == 4:
         expected, got = expected.movedim(1, -1), got.movedim(1, -1)
     elif meaning != "logits":

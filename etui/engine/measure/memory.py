@@ -10,6 +10,7 @@ import torch
 
 from etui.engine.models.bundle import Bundle
 from etui.engine.runtime.execution import load_program, set_threads
+from etui.engine.runtime.resident_memory import reset_peak, status_bytes
 from etui.events import Event
 from etui.jobs import MemoryJob
 from etui.results import Memory
@@ -33,20 +34,20 @@ def run_memory(job: MemoryJob, _log: Log) -> Memory:
     set_threads(job.threads, cpus=job.cpus)
     bundle = Bundle.open(Path(job.bundle), job.model)
     inputs = bundle.inputs()[0]
-    _reset_peak()
-    baseline = _status_bytes("VmRSS")
+    reset_peak()
+    baseline = status_bytes("VmRSS")
     with torch.inference_mode():
         if job.program is not None:
             program = load_program(Path(job.program), job.delegate, job.threads)
-            loaded = _status_bytes("VmRSS")
+            loaded = status_bytes("VmRSS")
             fitted = program.fit(inputs)
             _run_some(lambda: program(fitted))
         else:
             model = bundle.eager()
-            loaded = _status_bytes("VmRSS")
+            loaded = status_bytes("VmRSS")
             arguments = bundle.structure.arguments(inputs)
             _run_some(lambda: model(*arguments.args, **arguments.kwargs))
-    return Memory(baseline_rss_bytes=baseline, load_rss_bytes=loaded, peak_rss_bytes=_status_bytes("VmHWM"))
+    return Memory(baseline_rss_bytes=baseline, load_rss_bytes=loaded, peak_rss_bytes=status_bytes("VmHWM"))
 
 
 def _run_some(infer: Callable[[], object]) -> None:
@@ -55,22 +56,3 @@ def _run_some(infer: Callable[[], object]) -> None:
         infer()
         if time.perf_counter() - start > SLOW_S:
             return
-
-
-def _reset_peak() -> None:
-    """Reset the high-water mark to the current RSS; after a fork it starts there anyway."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return
-
-
-def _status_bytes(name: str) -> int | None:
-    try:
-        text = Path("/proc/self/status").read_text()
-    except OSError:
-        return None
-    for line in text.splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) * 1024
-    return None

@@ -55,22 +55,28 @@ class Built(NamedTuple):
 
 
 def build(
-    model: Model, initialize: bool = True, seed: int = 0, allow_pickle: bool = False, shape: Shape = OWN_SHAPE
+    model: Model,
+    initialize: bool = True,
+    seed: int = 0,
+    allow_pickle: bool = False,
+    shape: Shape = OWN_SHAPE,
+    *,
+    freeze: bool = True,
 ) -> Built:
     """Build the module to measure, in eval mode.
 
     Without ``initialize`` a catalog model's parameters are uninitialized memory, which saves most of the build time if
     weights are loaded right after. ``allow_pickle`` lets an exported program run its own code. A factory gets the parts
-    of ``shape`` that it has parameters for.
+    of ``shape`` that it has parameters for. Without ``freeze``, the parameters that require gradients still do.
 
     Raises:
         PreparationError: a user's file does not provide a module.
     """
     if isinstance(model, ModelEntry):
         torch.manual_seed(seed)
-        return Built(finish(model, build_raw(model, initialize), keep=initialize), None)
+        return Built(finish(model, build_raw(model, initialize), keep=initialize, freeze=freeze), None)
     built = _build_user_model(model, seed, allow_pickle, shape)
-    return built._replace(module=_evaluating(built.module))
+    return built._replace(module=_evaluating(built.module, freeze))
 
 
 def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
@@ -89,17 +95,18 @@ def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
     return module
 
 
-def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True) -> nn.Module:
+def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True, *, freeze: bool = True) -> nn.Module:
     """Convert a source's module to the one that is measured: exportable layers and the entry's output.
 
-    Without ``keep`` the weights' values are lost, which is faster if others are loaded right after.
+    Without ``keep`` the weights' values are lost, which is faster if others are loaded right after. ``freeze`` makes
+    all parameters require no gradients.
     """
     if entry.source_kind == "torchvision":
         raw = with_output(entry, raw)
     if entry.builder is not None:
         _replace_conv1d(raw, keep)
         raw = _WRAPPERS[entry.builder.wrapper](raw)
-    return _evaluating(raw)
+    return _evaluating(raw, freeze)
 
 
 def transformers_parts(builder: Builder) -> tuple[Any, Any]:
@@ -115,9 +122,9 @@ def transformers_parts(builder: Builder) -> tuple[Any, Any]:
     return architecture, config
 
 
-def _evaluating(module: nn.Module) -> nn.Module:
+def _evaluating(module: nn.Module, freeze: bool) -> nn.Module:
     _set_eval(module)
-    for parameter in module.parameters():
+    for parameter in module.parameters() if freeze else ():
         parameter.requires_grad_(False)
     return module
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,12 +30,15 @@ _IMAGENET = ImageRecipe(size=0)
 _CHANNELS = 3
 _OBJECTS = 'write one JSON object for each line, such as {"text": ".."}'
 
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+"""A name that ends in a number, such as those that ``numpy.savez`` gives to unnamed arrays."""
+
 Load = Callable[[], Mapping[str, torch.Tensor] | torch.Tensor]
 
 
 class Target(NamedTuple):
     """What the files are made into: ``example`` are tensors that the model takes, with ``structure``; ``module`` has
-    the names of its arguments, if it is known. ``image`` is how the model's images are prepared (None: ImageNet's
+    the names of its arguments, if it is known, or ``names`` has that of each tensor. ``image`` is how the model's images are prepared (None: ImageNet's
     normalization), ``tokenize`` makes the tensors of a text, ``name`` is the model's in messages."""
 
     example: Inputs
@@ -43,6 +47,7 @@ class Target(NamedTuple):
     module: nn.Module | None = None
     image: ImageRecipe | None = None
     tokenize: Callable[[str], Inputs] | None = None
+    names: tuple[str, ...] = ()
 
 
 class FromFolder(NamedTuple):
@@ -149,16 +154,21 @@ def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRe
 
 
 def _fill_batch(target: Target, sources: Iterator[tuple[str, Load]]) -> Iterator[Inputs]:
-    """Yield inputs of which each has different images, as many as the batch of the example."""
+    """Yield inputs of as many images as the batch of the example has. Each image is used once, so that evaluation and
+    calibration do not share one."""
     place = _image_place(target)
-    batch: dict[bytes, torch.Tensor] = {}
+    seen: set[bytes] = set()
+    batch: list[torch.Tensor] = []
     for _, load in sources:
         image = load()
         assert isinstance(image, torch.Tensor)
-        batch.setdefault(content((image,)), image)
+        if (known := content((image,))) in seen:
+            continue
+        seen.add(known)
+        batch.append(image)
         if len(batch) == target.example[place].shape[0]:
-            joined = torch.cat(list(batch.values())).contiguous()
-            batch = {}
+            joined = torch.cat(batch).contiguous()
+            batch = []
             yield tuple(joined if at == place else tensor for at, tensor in enumerate(target.example))
 
 
@@ -213,7 +223,7 @@ def _line_loader(line: str, where: str, target: Target) -> Load:
                     "give the tensors by name instead, as lists",
                 )
             tensors = target.tokenize(value["text"])
-            return {f"{at:05d}": tensor for at, tensor in enumerate(tensors)}
+            return {f"{at}": tensor for at, tensor in enumerate(tensors)}
         try:
             return {str(name): torch.tensor(numbers) for name, numbers in value.items()}
         except (TypeError, ValueError, RuntimeError) as error:
@@ -235,6 +245,8 @@ def _one_each(target: Target, sources: Iterator[tuple[str, Load]]) -> Iterator[I
 def _names(target: Target) -> list[str]:
     """Return the name of each tensor of the model: its path in the arguments, which begins with the parameter's name
     if that is known."""
+    if target.names:
+        return list(target.names)
     names = target.structure.names()
     if target.module is None:
         return names
@@ -252,15 +264,23 @@ def _names(target: Target) -> list[str]:
 
 
 def _fitted(given: Mapping[str, torch.Tensor], names: Sequence[str], where: str, target: Target) -> Inputs:
-    """Return the tensors of a file in the model's order: by name, or in the order of their names if none is known."""
+    """Return the tensors of a file in the model's order: by name, or in that of their numbers if they are numbered.
+    Other names have no order: tensors of the same shape would be exchanged unnoticed."""
+    numbers = {name: found for name in given if (found := _NUMBERED.fullmatch(name))}
     if set(names) <= set(given):
         ordered = [given[name] for name in names]
-    elif len(given) == len(names) and not set(names) & set(given):
-        ordered = [given[name] for name in sorted(given)]
+    elif len(given) == len(names) == 1:
+        ordered = list(given.values())
+    elif (
+        len(given) == len(names) == len(numbers)
+        and len({found[1] for found in numbers.values()}) == 1
+        and not set(names) & set(given)
+    ):
+        ordered = [given[name] for name in sorted(given, key=lambda name: int(numbers[name][2]))]
     else:
         raise PreparationError(
             f"{where} has {', '.join(sorted(given))}, but {target.name} takes {', '.join(names)}",
-            "name the tensors like the arguments of the model",
+            "name the tensors like the arguments of the model, or number them: arr_0, arr_1",
         )
     return tuple(
         _converted(tensor, example, name, where, target.name)

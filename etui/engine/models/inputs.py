@@ -198,7 +198,9 @@ def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int, 
             ids, mask = _encoded(recipe, text, tokenizer)
             return (ids.unsqueeze(0), mask.unsqueeze(0)) if recipe.mask else (ids.unsqueeze(0),)
 
-    return Target(example, plain_structure(len(example)), entry.name, image=entry.image, tokenize=tokenize)
+    texts = () if entry.text is None else ("input_ids", "attention_mask") if entry.text.mask else ("input_ids",)
+    names = (*texts, *(() if entry.image is None else ("pixel_values",)))
+    return Target(example, plain_structure(len(example)), entry.name, image=entry.image, tokenize=tokenize, names=names)
 
 
 def _variations(example: Inputs, chosen: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:

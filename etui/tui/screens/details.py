@@ -311,6 +311,10 @@ class DetailsScreen(Guarded, Screen[None]):
         if (document := self.document) is not None:
             self._actions.keep_in_fp32(document, self.query_one(GapTab).module)
 
+    def action_model(self) -> None:
+        """Show the summary of the run's model."""
+        self._actions.summarize_model(self._run_id)
+
     def action_cancel(self) -> None:
         """Cancel the analysis that is queued or running."""
         self._actions.cancel_analyses(self._run_id)

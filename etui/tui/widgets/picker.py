@@ -224,6 +224,11 @@ class Picker(Guarded, Vertical):
             return Footer([Hint("enter", "run"), following, "bench.configurations", "bench.back"])
         return Footer(["picker.choose", following, "bench.run", "bench.configurations", "bench.back"])
 
+    @property
+    def model_name(self) -> str:
+        """The name or path of the model, as it is in the form."""
+        return self.choice.model
+
     def set_model(self, name: str) -> None:
         """Select a model by its name or path."""
         self._model.value = name

@@ -16,10 +16,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 import etui
-from etui.catalog.models import ImageRecipe
+from etui.catalog.models import MODELS, ImageRecipe
 from etui.engine.models.bundle import Bundle
-from etui.engine.models.call_structure import Inputs, flat_call
+from etui.engine.models.call_structure import Inputs, flat_call, plain_structure
 from etui.engine.models.data_folder import Target, read_folder, read_image
+from etui.engine.models.inputs import catalog_target
 from etui.engine.models.user_inputs import content
 from etui.errors import EtuiError, PreparationError, UsageError
 from etui.jobs import BundleResult
@@ -118,12 +119,48 @@ def test_tensors_are_found_by_the_names_of_the_arguments(tmp_path: Path) -> None
         assert float(picture_tensor[0, 0]) * 2 == int(mask_tensor[0])
 
 
-def test_tensors_under_other_names_are_taken_in_their_order(tmp_path: Path) -> None:
+def test_numbered_tensors_are_taken_in_their_order(tmp_path: Path) -> None:
     for number in range(2):
         tensors = {"1": torch.full((1, 3), float(number)), "2": torch.tensor([number, 0])}
         save_file(tensors, tmp_path / f"{number}.safetensors")
     found = read_folder(tmp_path, pair(), 8, 0).inputs
     assert sorted(int(mask[0]) for _, mask in found) == [0, 1]
+
+
+def test_many_numbered_tensors_are_ordered_by_number(tmp_path: Path) -> None:
+    example = tuple(torch.zeros(1) for _ in range(12))
+    for number in range(2):
+        numpy.savez(tmp_path / f"{number}.npz", *[numpy.full(1, place + 100.0 * number) for place in range(12)])
+    target = Target(example, plain_structure(12), "twelve")
+    for tensors in read_folder(tmp_path, target, 8, 0).inputs:
+        assert [float(tensor) % 100 for tensor in tensors] == list(range(12))
+
+
+def test_tensors_under_other_names_are_refused_instead_of_exchanged(tmp_path: Path) -> None:
+    tokens, mask = torch.full((1, 4), 7), torch.ones(1, 4, dtype=torch.long)
+    target = Target((tokens, mask), plain_structure(2), "text", names=("input_ids", "attention_mask"))
+    rows = [{"attention_mask": [[1, 1, 1, 0]], "input_ids": [[number, 5, 6, 0]]} for number in range(2)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for ids, real in read_folder(tmp_path, target, 8, 0).inputs:
+        assert ids[0, 1:].tolist() == [5, 6, 0] and real.tolist() == [[1, 1, 1, 0]]
+    with pytest.raises(PreparationError, match="takes 0, 1"):
+        read_folder(tmp_path, target._replace(names=()), 8, 0)
+
+
+def test_catalog_target_has_the_names_of_its_arguments() -> None:
+    target = catalog_target(MODELS["distilbert"], None, 0)
+    assert target.names == ("input_ids", "attention_mask") and len(target.example) == 2
+    assert catalog_target(MODELS["mobilenet_v2"], None, 0).names == ("pixel_values",)
+
+
+def test_copies_of_an_image_are_in_one_batch_only(tmp_path: Path) -> None:
+    for number in range(8):
+        for copy in range(3):
+            Image.new("RGB", (8, 8), (30 * number, 0, 0)).save(tmp_path / f"{number}-{copy}.png")
+    target = Target((torch.zeros(2, 3, 8, 8),), plain_structure(1), "pairs")
+    found = read_folder(tmp_path, target, 8, 0).inputs
+    images = [content((image.contiguous(),)) for (batch,) in found for image in batch]
+    assert len(found) == 4 and len(set(images)) == 8
 
 
 def test_json_lines_have_tensors_or_texts(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""A model's summary as text and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from etui import text
+from etui.cli.section_text import section_lines
+from etui.cli.table import Column, table, wrapped_to_terminal
+from etui.formats.json_text import harmless
+from etui.model_summary import MeasuredRun, ModelSummary, ModuleSummary
+from etui.report.summary_markdown import summary_markdown
+from etui.wording import model_summary as wording
+from etui.wording.run_sections import Entry, RunSection
+
+_LINES = 40
+_COLUMNS = (
+    Column("module"),
+    Column("type", spare=4, most=24),
+    Column("calls", right=True, spare=8),
+    Column("input", spare=7, most=24),
+    Column("output", spare=3, most=20),
+    Column("parameters", right=True),
+    Column("share", right=True, spare=6),
+    Column("multiply-adds", right=True),
+    Column("share", right=True, spare=2),
+    Column("activations", right=True, spare=1),
+    Column("share", right=True, spare=5),
+)
+
+
+def as_text(summary: ModelSummary, runs: Sequence[MeasuredRun], depth: int | None) -> str:
+    """Return the totals, the runs, and the modules down to a depth."""
+    shown, depth = _shown(summary, depth)
+    lines = [f"{summary.model}  {summary.title}"]
+    lines += section_lines(RunSection(title="", entries=_entries(summary, runs)))
+    if shown:
+        lines += ["", table(_COLUMNS, [wording.cells(summary, module) for module in shown]), ""]
+        if len(shown) < len(summary.modules):
+            lines.append(
+                f"{len(shown):,} of {text.counted(len(summary.modules), 'module')}; --depth {depth + 1} lists more"
+            )
+        lines.append(wrapped_to_terminal(wording.COUNTED))
+    return text.plain("\n".join(lines), keep_lines=True)
+
+
+def as_markdown(summary: ModelSummary, runs: Sequence[MeasuredRun], depth: int | None) -> str:
+    """Return the same as Markdown."""
+    return summary_markdown(summary, _shown(summary, depth)[0], _entries(summary, runs))
+
+
+def as_json(summary: ModelSummary, runs: Sequence[MeasuredRun]) -> bytes:
+    """Return the summary with its runs."""
+    value = {**msgspec.to_builtins(summary), "runs": runs}
+    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _entries(summary: ModelSummary, runs: Sequence[MeasuredRun]) -> list[Entry]:
+    return [*wording.totals(summary), *wording.runs(runs)]
+
+
+def _shown(summary: ModelSummary, depth: int | None) -> tuple[list[ModuleSummary], int]:
+    """Return the modules to list, and down to which depth they are."""
+    if depth is None:
+        depth = wording.depth_for(summary, _LINES)
+    return [module for module in summary.modules if module.depth <= depth] if depth else [], depth

@@ -1,0 +1,1 @@
+"""Summaries of models: modules, parameters, work and memory."""

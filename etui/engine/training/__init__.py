@@ -1,0 +1,1 @@
+"""Short training loops that check whether a model trains."""

@@ -1,0 +1,93 @@
+"""Find the modules in which a training step goes wrong, from what they are given and return."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+
+def named(path: str, module: nn.Module) -> str:
+    """Return ``path (class)`` of a module."""
+    return f"{path or 'the model itself'} ({type(module).__name__})"
+
+
+def parameter_places(module: nn.Module, names: list[str]) -> list[str]:
+    """Return the modules of parameters in order, each with its parameters: ``path (class): weight, bias``."""
+    by_owner: dict[str, list[str]] = {}
+    for name in names:
+        owner, _, own = name.rpartition(".")
+        by_owner.setdefault(owner, []).append(own)
+    return [f"{named(path, module.get_submodule(path))}: {', '.join(own)}" for path, own in by_owner.items()]
+
+
+class FirstNonFinite:
+    """Notes the first module that returns a value that is not finite though it was given only finite ones."""
+
+    def __init__(self) -> None:
+        self.place = ""
+
+    @contextlib.contextmanager
+    def observing(self, module: nn.Module) -> Iterator[None]:
+        """Observe the calls within this context."""
+        with _hooked(module, self._hook, leaves_only=False):
+            yield
+
+    def _hook(self, path: str, module: nn.Module, arguments: object, output: object) -> None:
+        if not self.place and _is_finite(arguments) and not _is_finite(output):
+            self.place = named(path, module)
+
+
+class ZeroOutputs:
+    """Notes the modules without submodules whose outputs were zero in every observed call."""
+
+    def __init__(self) -> None:
+        self._zero: dict[str, bool] = {}
+
+    @contextlib.contextmanager
+    def observing(self, module: nn.Module) -> Iterator[None]:
+        """Observe the calls within this context."""
+        with _hooked(module, self._hook, leaves_only=True):
+            yield
+
+    @property
+    def places(self) -> list[str]:
+        """The modules, in the order of their first call."""
+        return [place for place, zero in self._zero.items() if zero]
+
+    def _hook(self, path: str, module: nn.Module, arguments: object, output: object) -> None:
+        place = named(path, module)
+        if self._zero.get(place, True):
+            tensors = [one for one in _tensors(output) if one.is_floating_point() and one.numel()]
+            if tensors:
+                self._zero[place] = not any(bool(one.any()) for one in tensors)
+
+
+@contextlib.contextmanager
+def _hooked(root: nn.Module, hook: object, *, leaves_only: bool) -> Iterator[None]:
+    handles = []
+    for path, module in root.named_modules():
+        if isinstance(module, torch.jit.ScriptModule) or (leaves_only and next(module.children(), None) is not None):
+            continue
+
+        def call(module: nn.Module, arguments: object, keywords: object, output: object, path: str = path) -> None:
+            with torch.no_grad():
+                hook(path, module, (arguments, keywords), output)  # type: ignore[operator]
+
+        handles.append(module.register_forward_hook(call, with_kwargs=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tensors(tree: object) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def _is_finite(tree: object) -> bool:
+    return all(bool(torch.isfinite(one).all()) for one in _tensors(tree) if one.is_floating_point())

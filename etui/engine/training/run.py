@@ -1,0 +1,326 @@
+"""Train a model for a few steps with each optimizer, and check losses, gradients, weights and outputs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import torch
+from torch import nn
+
+from etui.catalog.find import Model, find_model
+from etui.engine.explain.layers import describe_failure
+from etui.engine.models.build import build
+from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.runtime.resident_memory import reset_peak, status_bytes
+from etui.engine.training.batch import Batch, make_batch
+from etui.engine.training.loss import OutputLoss, choose_losses, output_tensors
+from etui.engine.training.observe import FirstNonFinite, ZeroOutputs, parameter_places
+from etui.errors import PreparationError
+from etui.events import Event, utc_now
+from etui.jobs import TrainingJob
+from etui.spec import Shape
+from etui.training_check import FALL, LEARNING_RATES, Failure, OptimizerCheck, OptimizerName, TrainingCheck, Trial
+
+Log = Callable[[Event], None]
+
+_MOMENTUM = 0.9
+_OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
+    "sgd": lambda parameters, rate: torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM),
+    "adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
+    "adamw": lambda parameters, rate: torch.optim.AdamW(parameters, lr=rate),
+    "rmsprop": lambda parameters, rate: torch.optim.RMSprop(parameters, lr=rate),
+    "adagrad": lambda parameters, rate: torch.optim.Adagrad(parameters, lr=rate),
+}
+
+
+def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
+    """Build a model and check its training. Exceptions of the user's code are not caught, except those of calls of the
+    module and of the backward pass.
+
+    Raises:
+        UsageError: the requested loss does not fit.
+        PreparationError: the model cannot be loaded, called or trained at all.
+    """
+
+    def begin(message: str) -> None:
+        log(Event(kind="stage", stage="training", message=message, at=utc_now()))
+
+    begin("loading the model")
+    model = find_model(job.model)
+    built = build(model, seed=job.seed, shape=Shape(batch=job.batch), freeze=False)
+    module = built.module
+
+    def accepts(inputs: Inputs, structure: CallStructure) -> bool:
+        module.eval()
+        try:
+            with torch.no_grad():
+                structure.bound(module)(*inputs)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever the user's model raises for inputs that it does not take
+            return False
+        return True
+
+    batch = make_batch(model, built, job, accepts)
+    return check_training(model, module, batch, job, begin=begin)
+
+
+def check_training(
+    model: Model, module: nn.Module, batch: Batch, job: TrainingJob, *, begin: Callable[[str], None] = lambda text: None
+) -> TrainingCheck:
+    """Check the training of a module on one batch, for each optimizer of the job from the present weights.
+
+    Raises:
+        UsageError: the requested loss does not fit.
+        PreparationError: the module has no trainable parameters, or its forward or backward pass fails.
+    """
+    parameters = dict(module.named_parameters())
+    trainable = {name: one for name, one in parameters.items() if one.requires_grad}
+    if not trainable:
+        cause = f"all {len(parameters):,} are frozen (requires_grad is False)" if parameters else "it has none at all"
+        raise PreparationError(
+            f"{model.name} has no trainable parameters: {cause}", "check a model with parameters that require gradients"
+        )
+    try:
+        module.train()
+    except NotImplementedError as error:
+        raise PreparationError(
+            f"{model.name} is an exported program, which has no training mode", "check the model that it was made from"
+        ) from error
+    initial = [tensor.detach().clone() for tensor in _state(module)]
+    torch.manual_seed(job.seed)
+    outputs = output_tensors(_called(model, module, batch))
+    losses = choose_losses(model, outputs, batch.tensors, job.loss, batch.labels, job.seed)
+    del outputs
+    checks = []
+    for name in job.optimizers:
+        begin(f"training with {name}")
+        rates = LEARNING_RATES[name] if job.learning_rate is None else (job.learning_rate,)
+        trials: list[OptimizerCheck] = []
+        for rate in rates:
+            with torch.no_grad():
+                for tensor, value in zip(_state(module), initial, strict=True):
+                    tensor.copy_(value)
+            trials.append(_Loop(model, module, batch, losses, job, name, rate, trainable).run())
+            if not trials[-1].needs_other_rate:
+                break
+        checks.append(_best(trials))
+    return TrainingCheck(
+        model=model.name,
+        title=model.title,
+        losses=[one.text for one in losses],
+        targets=batch.detail,
+        inputs=[f"{'x'.join(map(str, one.shape))} {str(one.dtype).removeprefix('torch.')}" for one in batch.tensors],
+        batch=batch.items,
+        steps=job.steps,
+        seed=job.seed,
+        trainable_parameters=len(trainable),
+        trainable_elements=sum(one.numel() for one in trainable.values()),
+        frozen=parameter_places(module, [name for name in parameters if name not in trainable]),
+        optimizers=checks,
+        torch_version=torch.__version__.partition("+")[0],
+        at=utc_now(),
+    )
+
+
+def _best(trials: Sequence[OptimizerCheck]) -> OptimizerCheck:
+    """Return the trial that succeeded or has the lowest loss at the end, with the others."""
+    best = min(trials, key=lambda one: (one.needs_other_rate, one.end_loss if one.end_loss is not None else math.inf))
+    others = [
+        Trial(learning_rate=one.learning_rate, begin_loss=one.begin_loss, end_loss=one.end_loss)
+        for one in trials
+        if one is not best
+    ]
+    return msgspec.structs.replace(best, tried=others)
+
+
+class _Loop:
+    """The training loop with one optimizer, and what was observed."""
+
+    def __init__(
+        self,
+        model: Model,
+        module: nn.Module,
+        batch: Batch,
+        losses: Sequence[OutputLoss],
+        job: TrainingJob,
+        optimizer: OptimizerName,
+        rate: float,
+        trainable: dict[str, nn.Parameter],
+    ) -> None:
+        self._model, self._module, self._batch, self._losses = model, module, batch, losses
+        self._name, self._steps, self._seed = optimizer, job.steps, job.seed
+        self._rate = rate
+        self._trainable = trainable
+        self._optimizer = _OPTIMIZERS[optimizer](list(trainable.values()), self._rate)
+        self._quarter = max(1, job.steps // 4)
+        self._values: list[float] = []
+        self._norms: list[float] = []
+        self._own_norms: dict[str, list[float]] = {}
+        self._with_gradient: set[str] = set()
+        self._nonzero: set[str] = set()
+        self._times: list[float] = []
+        self._zero = ZeroOutputs()
+        self._failures: list[Failure] = []
+
+    def run(self) -> OptimizerCheck:
+        """Do the steps, at most until a value is not finite, and return what was observed."""
+        before = {name: one.detach().clone() for name, one in self._trainable.items()}
+        reset_peak()
+        torch.manual_seed(self._seed)
+        completed = all(self._step(number) for number in range(1, self._steps + 1))
+        peak = status_bytes("VmHWM")
+        changed = [name for name, one in self._trainable.items() if not torch.equal(before[name], one.detach())]
+        self._optimizer.zero_grad(set_to_none=True)
+        begin = end = None
+        if completed:
+            begin, end = (
+                statistics.fmean(self._values[: self._quarter]),
+                statistics.fmean(self._values[-self._quarter :]),
+            )
+            self._judge(begin, end, changed)
+        return OptimizerCheck(
+            optimizer=self._name,
+            learning_rate=self._rate,
+            passed=not self._failures,
+            failures=self._failures,
+            losses=[_finite(value) for value in self._values],
+            begin_loss=begin,
+            end_loss=end,
+            gradient_norms=[_finite(value) for value in self._norms],
+            module_gradient_norms={name: statistics.median(values) for name, values in self._own_norms.items()},
+            changed_parameters=len(changed),
+            step_ms=statistics.median(self._times[1:] or self._times) * 1e3 if self._times else None,
+            peak_rss_bytes=peak,
+        )
+
+    def _step(self, number: int) -> bool:
+        """Do one step; return False if a value was not finite, which ends the loop."""
+        start = time.perf_counter()
+        self._optimizer.zero_grad(set_to_none=True)
+        generator = torch.get_rng_state()
+        if number > self._steps - self._quarter:
+            with self._zero.observing(self._module):
+                loss = self._loss()
+        else:
+            loss = self._loss()
+        self._values.append(float(loss.detach()))
+        if not math.isfinite(self._values[-1]):
+            self._failures.append(self._not_finite(number, generator))
+            return False
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise PreparationError(
+                f"the backward pass of {self._model.name} failed: {_first_line(error)}",
+                "replace what cannot be differentiated, such as an in-place change of a saved value",
+            ) from error
+        spoiled = self._note_gradients()
+        if spoiled:
+            places = parameter_places(self._module, spoiled)
+            self._failures.append(Failure(kind="gradient not finite", places=places, step=number))
+            return False
+        self._optimizer.step()
+        self._times.append(time.perf_counter() - start)
+        return True
+
+    def _loss(self) -> torch.Tensor:
+        outputs = output_tensors(_called(self._model, self._module, self._batch))
+        total = torch.zeros(())
+        for each in self._losses:
+            total = total + each.function(outputs[each.place])
+        return total
+
+    def _note_gradients(self) -> list[str]:
+        """Note the gradients of a step; return the parameters whose gradient is not finite."""
+        by_owner: dict[str, float] = {}
+        spoiled = []
+        for name, parameter in self._trainable.items():
+            if parameter.grad is None:
+                continue
+            self._with_gradient.add(name)
+            gradient = parameter.grad
+            if gradient.is_sparse:
+                gradient = gradient.coalesce().values()
+            norm = float(torch.linalg.vector_norm(gradient))
+            if not math.isfinite(norm) and not bool(torch.isfinite(gradient).all()):
+                spoiled.append(name)
+            elif norm > 0 or bool(gradient.any()):  # the norm of very small values is zero
+                self._nonzero.add(name)
+            owner = name.rpartition(".")[0]
+            by_owner[owner] = by_owner.get(owner, 0.0) + norm**2
+        self._norms.append(math.sqrt(sum(by_owner.values())))
+        if not spoiled:
+            for owner, squared in by_owner.items():
+                self._own_norms.setdefault(owner, []).append(math.sqrt(squared))
+        return spoiled
+
+    def _not_finite(self, number: int, generator: torch.Tensor) -> Failure:
+        """Say where a loss that is not finite comes from, by repeating the step's forward pass."""
+        spoiled = [name for name, one in self._trainable.items() if not bool(torch.isfinite(one).all())]
+        if spoiled:
+            return Failure(
+                kind="loss not finite",
+                step=number,
+                places=parameter_places(self._module, spoiled),
+                detail="weights are not finite",
+            )
+        first = FirstNonFinite()
+        torch.set_rng_state(generator)
+        with torch.no_grad(), first.observing(self._module):
+            _called(self._model, self._module, self._batch)
+        return Failure(
+            kind="loss not finite",
+            step=number,
+            places=[first.place] if first.place else [],
+            detail="" if first.place else "all outputs of modules are finite",
+        )
+
+    def _judge(self, begin: float, end: float, changed: Sequence[str]) -> None:
+        none = [name for name in self._trainable if name not in self._with_gradient]
+        zero = [name for name in self._trainable if name in self._with_gradient and name not in self._nonzero]
+        still = [name for name in self._trainable if name in self._nonzero and name not in changed]
+        for kind, names in (("no gradient", none), ("zero gradient", zero), ("weights do not change", still)):
+            if names:
+                self._failures.append(Failure(kind=kind, places=parameter_places(self._module, names)))  # type: ignore[arg-type]
+        if self._zero.places:
+            self._failures.append(Failure(kind="outputs are zero", places=self._zero.places))
+        if not end < FALL * begin:
+            rises = next((at for at, value in enumerate(self._values, 1) if value > 2 * self._values[0]), None)
+            detail = "" if rises is None else f"it is more than twice the first loss from step {rises} on"
+            self._failures.append(Failure(kind="loss does not fall", step=rises, detail=detail))
+
+
+def _called(model: Model, module: nn.Module, batch: Batch) -> Any:
+    # Some models change their inputs.
+    tensors = tuple(tensor.clone() for tensor in batch.tensors)
+    try:
+        return batch.structure.bound(module)(*tensors)
+    except MemoryError:
+        raise
+    except Exception as error:
+        hint = "fix the module, or choose another --batch"
+        if "more than 1 value per channel" in str(error):
+            hint = "batch normalization needs several items: choose --batch 2 or more"
+        raise PreparationError(
+            f"{model.name} cannot be called in training mode on a batch of {batch.items}: "
+            f"{describe_failure(error, module)}",
+            hint,
+        ) from error
+
+
+def _state(module: nn.Module) -> list[torch.Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

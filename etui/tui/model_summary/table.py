@@ -1,0 +1,66 @@
+"""The table of a model's modules between its totals and a note on what is counted."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from etui.model_summary import ModelSummary
+from etui.text import counted
+from etui.tui.details.table_tab import TableTab
+from etui.tui.details.tree_rows import Node, Rows
+from etui.tui.model_summary.rows import module_of, module_rows
+from etui.tui.text_layout import Sheet, Styles
+from etui.wording import model_summary as wording
+from etui.wording.run_sections import Entry
+
+
+class ModulesTable(TableTab):
+    """Totals, the modules as a tree, and below it the module under the cursor."""
+
+    placeholder = "module or type; -word excludes"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.summary: ModelSummary | None = None
+
+    def show(self, summary: ModelSummary, entries: list[Entry]) -> None:
+        """Show a summary with these totals."""
+        self.summary = summary
+        self.view.show(
+            self.keep_filter(module_rows(summary)),
+            lambda width, styles: _facts(entries, width, styles),
+            lambda width, styles: _tail(width, styles),
+        )
+        self.write_foot()
+
+    def foot(self, node: Node | None, width: int, styles: Styles, most: int) -> Text:
+        """Return path, type and shapes of the module under the cursor."""
+        sheet = Sheet(width, styles)
+        module = module_of(node) if node is not None else None
+        if module is not None and self.summary is not None:
+            for line in wording.module_lines(self.summary, module):
+                sheet.say(line, styles.muted)
+        return Text("\n").join(sheet.text.split("\n")[:most])
+
+    def match_summary(self, rows: Rows) -> str:
+        """Return the number of matching modules, and their work."""
+        modules = [module for node in rows.matching() if (module := module_of(node)) is not None]
+        work = wording.amount(sum(module.macs for module in modules))
+        return f"{counted(len(modules), 'module')} without submodules, {work} multiply-adds"
+
+
+def _facts(entries: list[Entry], width: int, styles: Styles) -> Text:
+    sheet = Sheet(width, styles)
+    tones = {"warn": styles.warn, "bad": styles.bad, "good": styles.good, "muted": styles.muted, "": ""}
+    for entry in entries:
+        glyph = f"{styles.flagged} " if entry.emphasis in ("warn", "bad") else ""
+        sheet.fact(entry.label, glyph + entry.value, tones[entry.emphasis])
+    sheet.line("")
+    return sheet.text
+
+
+def _tail(width: int, styles: Styles) -> Text:
+    sheet = Sheet(width, styles)
+    sheet.line("")
+    sheet.say(wording.COUNTED, styles.muted)
+    return sheet.text

@@ -1,0 +1,69 @@
+"""A summary is kept until the model's files change."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from etui.errors import EtuiError, UsageError
+from etui.services.one_job import JobStopped
+from etui.services.summarize import Request, summarize
+from etui.spec import Shape
+
+NET = "import torch\nfrom layers import WIDTH\ndef net():\n    return torch.nn.Linear(4, WIDTH), (torch.randn(1, 4),)\n"
+
+
+def write(file: Path, content: str) -> None:
+    file.write_text(content)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETUI_CACHE", str(tmp_path / "cache"))
+    # As if files were written long ago.
+    monkeypatch.setattr("etui.services.summarize.is_settled", lambda path: True)
+
+
+@pytest.mark.slow
+def test_a_summary_is_made_again_when_an_imported_file_changes(tmp_path: Path) -> None:
+    write(tmp_path / "net.py", NET)
+    write(tmp_path / "layers.py", "WIDTH = 3\n")
+    begun: list[str] = []
+    model = f"{tmp_path}/net.py:net"
+    first = summarize(Request(model), begin=begun.append)
+    assert summarize(Request(model), begin=begun.append) == first
+    assert len(begun) == 1
+    write(tmp_path / "layers.py", "WIDTH = 5\n")
+    os.utime(tmp_path / "layers.py", (time.time() + 5, time.time() + 5))
+    assert summarize(Request(model), begin=begun.append).macs == 4 * 5
+    assert len(begun) == 2
+
+
+@pytest.mark.slow
+def test_an_error_is_not_kept(tmp_path: Path) -> None:
+    write(tmp_path / "net.py", "def net():\n    return 3\n")
+    for _ in range(2):
+        with pytest.raises(EtuiError, match="does not return a module"):
+            summarize(Request(f"{tmp_path}/net.py:net"))
+
+
+@pytest.mark.slow
+def test_a_summary_that_is_no_longer_wanted_is_stopped(tmp_path: Path) -> None:
+    write(tmp_path / "net.py", "import signal\ndef net():\n    while True:\n        signal.pause()\n")
+    begun: list[str] = []
+    with pytest.raises(JobStopped):
+        summarize(Request(f"{tmp_path}/net.py:net"), begin=begun.append, stopped=lambda: bool(begun))
+
+
+def test_shapes_that_a_model_does_not_take_are_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="takes no images"):
+        summarize(Request("distilbert", Shape(input_size=(64, 64))))
+
+
+def test_a_finished_program_has_no_modules(tmp_path: Path) -> None:
+    write(tmp_path / "net.pte", "")
+    with pytest.raises(UsageError, match="finished program"):
+        summarize(Request(str(tmp_path / "net.pte")))

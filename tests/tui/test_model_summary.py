@@ -1,0 +1,186 @@
+"""The summary of a model on the screen: from the picker, a run or its details; as a tree that is folded, sorted and
+filtered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from etui.errors import EtuiError
+from etui.model_summary import ModelSummary
+from etui.services.summarize import Request
+from etui.tui.details.table_view import TreeTable
+from etui.tui.screens.details import DetailsScreen
+from etui.tui.screens.model_summary import ModelSummaryScreen
+from tests.model_summaries import made_up
+from tests.tui.benches import fill, make_app, make_documents, opened, settled
+from tests.tui.hosts import drawn_rows, until, work_done
+
+SIZES = {"60x16": (60, 16), "80x24": (80, 24), "120x40": (120, 40)}
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """What was to be summarized; the result is made up."""
+    seen: list[Request] = []
+
+    def summarize(request: Request, *, stopped: Callable[[], bool]) -> ModelSummary:
+        del stopped
+        seen.append(request)
+        return made_up(model=request.model)
+
+    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", summarize)
+    return seen
+
+
+def screen_of(pilot: Pilot[Any]) -> ModelSummaryScreen:
+    assert isinstance(pilot.app.screen, ModelSummaryScreen)
+    return pilot.app.screen
+
+
+def table(pilot: Pilot[Any]) -> TreeTable:
+    return screen_of(pilot).query_one(TreeTable)
+
+
+def names(pilot: Pilot[Any]) -> list[str]:
+    rows = table(pilot).rows
+    assert rows is not None
+    return [node.label for node in rows.shown]
+
+
+async def made(pilot: Pilot[Any]) -> None:
+    await until(pilot, lambda: isinstance(pilot.app.screen, ModelSummaryScreen))
+    await until(pilot, lambda: screen_of(pilot).summary is not None)
+    await work_done(pilot)
+    await pilot.pause()
+
+
+async def show(pilot: Pilot[Any], model: str = "resnet18") -> None:
+    pilot.app.push_screen(ModelSummaryScreen(Request(model)))
+    await made(pilot)
+
+
+@pytest.mark.asyncio
+async def test_a_run_its_details_and_the_picker_lead_to_the_summary(database: Path, requests: list[Request]) -> None:
+    documents = make_documents(2)
+    fill(database, documents)
+    async with opened(make_app(database)) as pilot:
+        await pilot.press("I")
+        await made(pilot)
+        assert requests[-1].model == documents[-1].model.name
+        await pilot.press("escape", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
+        await work_done(pilot)
+        await pilot.press("I")
+        await made(pilot)
+        assert len(requests) == 2
+        await pilot.press("escape", "escape")
+        await settled(pilot)
+        await pilot.press("n", "end", "ctrl+u", *"gpt2", "enter", "ctrl+t")
+        await made(pilot)
+        assert requests[-1].model == "gpt2"
+
+
+@pytest.mark.asyncio
+async def test_rows_fold_sort_and_filter(database: Path, requests: list[Request]) -> None:
+    async with opened(make_app(database)) as pilot:
+        await show(pilot)
+        before = names(pilot)
+        assert before[:3] == ["resnet18", "body", "0"]
+        await pilot.press("s")
+        while table(pilot).sorting != ("macs", True):
+            await pilot.press("s")
+        assert names(pilot)[:3] == ["resnet18", "body", "1"]
+        await pilot.press("S")
+        assert names(pilot)[2] != "1"
+        await pilot.press("slash", *"mine", "enter")
+        assert {name for name in names(pilot) if not name.isdigit()} == {"resnet18", "body", "mine"}
+        await pilot.press("escape")
+        assert "conv" in names(pilot) or "0" in names(pilot)
+        await pilot.press("home", "enter")
+        assert names(pilot) == ["resnet18"]
+        await pilot.press("y")
+        assert "mine::twice" in pilot.app.clipboard and "| resnet18" in pilot.app.clipboard
+        await pilot.press("q")
+        assert not isinstance(pilot.app.screen, ModelSummaryScreen)
+
+
+@pytest.mark.asyncio
+async def test_unknown_work_is_marked_without_colour(database: Path, requests: list[Request]) -> None:
+    async with opened(make_app(database)) as pilot:
+        await show(pilot)
+        await pilot.press("asterisk")
+        rows = table(pilot).rows
+        assert rows is not None
+        work = next(column for column in rows.columns if column.name == "macs")
+        assert [node.label for node in rows.shown if "?" in work.cell(node)] == ["resnet18", "body", "0", "mine"]
+        assert any("resnet18" in line and "?" in line for line in drawn_rows(table(pilot)))
+
+
+@pytest.mark.asyncio
+async def test_an_error_is_shown_with_the_next_step(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(request: Request, *, stopped: Callable[[], bool]) -> ModelSummary:
+        raise EtuiError("net.py:3 `raise`: ValueError", "fix net.py")
+
+    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", fail)
+    async with opened(make_app(database)) as pilot:
+        screen = ModelSummaryScreen(Request("net.py:net"))
+        pilot.app.push_screen(screen)
+        await until(pilot, lambda: screen.query("#model-state") and "fix net.py" in screen.state)
+        await pilot.press("escape")
+        assert pilot.app.screen is not screen
+
+
+@pytest.mark.asyncio
+async def test_leaving_the_screen_stops_the_work(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    def endless(request: Request, *, stopped: Callable[[], bool]) -> ModelSummary:
+        began.set()
+        while not stopped():
+            ended.wait(0.01)
+        ended.set()
+        raise EtuiError("stopped")
+
+    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", endless)
+    async with opened(make_app(database)) as pilot:
+        pilot.app.push_screen(ModelSummaryScreen(Request("net")))
+        await until(pilot, began.is_set)
+        await pilot.press("escape")
+        await until(pilot, ended.is_set)
+
+
+@pytest.mark.asyncio
+async def test_thousands_of_modules_are_drawn_a_screen_at_a_time(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", lambda request, stopped: made_up(1_700))
+    async with opened(make_app(database)) as pilot:
+        await show(pilot)
+        await pilot.press("asterisk", "end")
+        assert len(names(pilot)) == 2 + 3 * 1_700
+        node = table(pilot).node
+        assert node is not None and node.key == "body.1699.mine"
+        assert any("mine" in line for line in drawn_rows(table(pilot)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_snapshots(snap_compare: Any, database: Path, requests: list[Request], size: str) -> None:
+    async def prepare(pilot: Pilot[Any]) -> None:
+        await settled(pilot)
+        await show(pilot)
+        await pilot.press("down", "down")
+        await settled_screen(pilot)
+
+    assert snap_compare(make_app(database), terminal_size=SIZES[size], run_before=prepare)
+
+
+async def settled_screen(pilot: Pilot[Any]) -> None:
+    await work_done(pilot)
+    await pilot.pause()
