@@ -51,6 +51,10 @@ _MANY_CLASSES = 10_000
 """Models with other numbers of outputs, such as 512, return embeddings."""
 
 
+_listed_here: dict[Path, TimmTable] = {}
+"""The lists that this process has read or made, by the path of their file."""
+
+
 class TimmRow(msgspec.Struct, frozen=True, array_like=True):
     """The input and output of one model of timm: channels, height and width of its images, mean and standard deviation
     of their normalization, interpolation, number of outputs, and whether it takes only this size."""
@@ -92,6 +96,19 @@ def timm_model(text: str) -> ModelEntry:
             screen_hint=guess,
         )
     return _entry(name, row)
+
+
+def is_unlisted(text: str) -> bool:
+    """Return whether finding a model by this text needs the list of timm's models, which takes seconds to make."""
+    if not text.casefold().startswith(PREFIX):
+        return False
+    path = _path()
+    return path is not None and _read(path) is None
+
+
+def list_models() -> None:
+    """Make the list of timm's models unless it exists. Raises UsageError if timm is missing or cannot be imported."""
+    _table()
 
 
 def known_names() -> list[str]:
@@ -159,6 +176,7 @@ def _table() -> TimmTable:
         table = msgspec.json.decode(content, type=TimmTable)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the list of timm's models cannot be read ({error})", INSTALL) from error
+    _listed_here[path] = table
     with contextlib.suppress(OSError):
         private.make_folder(path.parent)
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".timm-", delete=False) as file:
@@ -177,10 +195,10 @@ def _path() -> Path | None:
 
 
 def _read(path: Path) -> TimmTable | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=TimmTable)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    if path not in _listed_here:
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            _listed_here[path] = msgspec.json.decode(path.read_bytes(), type=TimmTable)
+    return _listed_here.get(path)
 
 
 def _listed() -> bytes:
