@@ -308,6 +308,7 @@ def _measure(
     """Queue the sessions, follow them and print their results; or print only what would be done."""
     from etui.catalog.find import describe
     from etui.cli.run_sessions import finish, followed
+    from etui.runner.start import check_owner
     from etui.services.submit import submit
 
     if options["print_config"]:
@@ -320,6 +321,8 @@ def _measure(
 
         print_plan(settings, planned, as_json=options["as_json"])
         return EXIT_DONE
+    # Before user code runs for a session that cannot be queued.
+    check_owner(settings.database)
     with configured.located():
         _check_early(planned, options)
     with settings.open_store() as store:

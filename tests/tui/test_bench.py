@@ -345,7 +345,12 @@ async def test_in_a_small_terminal_the_picker_is_a_panel_and_log_and_chart_share
 async def test_every_pane_can_be_enlarged_to_the_whole_screen(filled: Path, size: tuple[int, int]) -> None:
     async with opened(make_app(filled), size) as pilot:
         bench = app_of(pilot).bench
-        for opening, name in (((), "runs"), (("tab",), "chart"), (("ctrl+f", "enter"), "log"), (("n",), "picker")):
+        # There is no room for the chart next to the runs at 60x16.
+        panes = ((), "runs"), (("tab",), "chart"), (("ctrl+f", "enter"), "log"), (("n",), "picker")
+        for opening, name in panes:
+            if name == "chart" and size == (60, 16):
+                assert not bench.query_one("#chart").display
+                continue
             await pilot.press(*opening)
             pane = bench.query_one(f"#{name}")
             await until(pilot, lambda: pane in (pilot.app.focused or bench).ancestors_with_self)  # noqa: B023

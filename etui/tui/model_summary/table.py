@@ -13,6 +13,9 @@ from etui.tui.text_layout import Sheet, Styles
 from etui.wording import model_summary as wording
 from etui.wording.run_sections import Entry
 
+_HIGH = 32
+"""From this height on the runs fit above the modules."""
+
 
 class ModulesTable(TableTab):
     """Totals, the modules as a tree, and below it the module under the cursor."""
@@ -23,15 +26,19 @@ class ModulesTable(TableTab):
         super().__init__(id=id)
         self.summary: ModelSummary | None = None
 
-    def show(self, summary: ModelSummary, entries: list[Entry]) -> None:
-        """Show a summary with these totals."""
+    def show(self, summary: ModelSummary, totals: list[Entry], runs: list[Entry]) -> None:
+        """Show a summary with these totals, and the model's runs: in a low terminal below the modules."""
         self.summary = summary
         self.view.show(
             self.keep_filter(module_rows(summary)),
-            lambda width, styles: _facts(entries, width, styles),
-            lambda width, styles: _tail(width, styles),
+            lambda width, styles: _facts([*totals, *(runs if self._is_high else [])], width, styles),
+            lambda width, styles: _tail([] if self._is_high else runs, width, styles),
         )
         self.write_foot()
+
+    @property
+    def _is_high(self) -> bool:
+        return self.app.size.height >= _HIGH
 
     def foot(self, node: Node | None, width: int, styles: Styles, most: int) -> Text:
         """Return path, type and shapes of the module under the cursor."""
@@ -51,16 +58,23 @@ class ModulesTable(TableTab):
 
 def _facts(entries: list[Entry], width: int, styles: Styles) -> Text:
     sheet = Sheet(width, styles)
+    _add(sheet, entries, styles)
+    sheet.line("")
+    return sheet.text
+
+
+def _tail(runs: list[Entry], width: int, styles: Styles) -> Text:
+    sheet = Sheet(width, styles)
+    sheet.line("")
+    if runs:
+        _add(sheet, runs, styles)
+        sheet.gap()
+    sheet.say(wording.COUNTED, styles.muted)
+    return sheet.text
+
+
+def _add(sheet: Sheet, entries: list[Entry], styles: Styles) -> None:
     tones = {"warn": styles.warn, "bad": styles.bad, "good": styles.good, "muted": styles.muted, "": ""}
     for entry in entries:
         glyph = f"{styles.flagged} " if entry.emphasis in ("warn", "bad") else ""
         sheet.fact(entry.label, glyph + entry.value, tones[entry.emphasis])
-    sheet.line("")
-    return sheet.text
-
-
-def _tail(width: int, styles: Styles) -> Text:
-    sheet = Sheet(width, styles)
-    sheet.line("")
-    sheet.say(wording.COUNTED, styles.muted)
-    return sheet.text

@@ -55,7 +55,7 @@ class ModelSummaryScreen(Guarded, Screen[None]):
         super().__init__()
         self._request = request
         self.summary: ModelSummary | None = None
-        self._entries: list[Entry] = []
+        self._runs: list[Entry] = []
 
     def compose(self) -> ComposeResult:
         """Title, state, modules, keys."""
@@ -92,10 +92,10 @@ class ModelSummaryScreen(Guarded, Screen[None]):
         except EtuiError as error:
             self.app.complain(error, "Cannot read the runs of the model")
             runs = []
-        self.summary, self._entries = made, [*wording.totals(made), *wording.runs(runs)]
+        self.summary, self._runs = made, wording.runs(runs)
         self._write_title(made.model, made.title)
         self.add_class("-made")
-        self._modules.show(made, self._entries)
+        self._modules.show(made, wording.totals(made), self._runs)
         self._modules.focus()
         self.refresh_bindings()
 
@@ -133,7 +133,7 @@ class ModelSummaryScreen(Guarded, Screen[None]):
             rows = self._modules.view.rows
             shown = {node.key for node in rows.shown} if rows is not None else set()
             modules = [each for each in self.summary.modules if each.path in shown]
-            text = summary_markdown(self.summary, modules, self._entries)
+            text = summary_markdown(self.summary, modules, [*wording.totals(self.summary), *self._runs])
             self.notify(copy_markdown(self.app, text), title="Copied", markup=False)
 
     def action_close(self) -> None:
