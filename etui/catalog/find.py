@@ -119,7 +119,7 @@ def find_model(text: str) -> Model:
     raise _unknown("model", text, known, f"see `etui models`, or {own}", own)
 
 
-BY_SOURCE = ("torchvision", "hf")
+BY_SOURCE = ("torchvision", "timm", "hf")
 """The sources of models that can be named by ``SOURCE:NAME`` without being listed in the catalog."""
 
 
@@ -129,6 +129,10 @@ def _of_source(kind: str, name: str) -> ModelEntry:
         from etui.catalog.hf_models import hf_model
 
         return hf_model(name)
+    if kind == "timm":
+        from etui.catalog.timm_models import timm_model
+
+        return timm_model(name)
     from etui.catalog.torchvision_models import PREFIX, torchvision_model
     from etui.catalog.torchvision_names import NAMES
 

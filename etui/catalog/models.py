@@ -32,10 +32,13 @@ class Limit(msgspec.Struct, frozen=True):
 
 class ImageRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """A square RGB image: its side in pixels and the normalization its weights were trained with: that of ImageNet or
-    CLIP, ``half`` (from -1 to 1), or ``none`` (from 0 to 1)."""
+    CLIP, ``half`` (from -1 to 1), ``none`` (from 0 to 1), or ``own`` (``mean`` and ``std`` of each channel)."""
 
     size: int
-    normalization: Literal["imagenet", "clip", "half", "none"] = "imagenet"
+    normalization: Literal["imagenet", "clip", "half", "none", "own"] = "imagenet"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
 class TextRecipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +100,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def source_kind(self) -> str:
-        """``torchvision`` or ``transformers``."""
+        """``torchvision``, ``timm`` or ``transformers``."""
         return self.source.partition(":")[0]
 
     @property

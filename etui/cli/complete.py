@@ -111,6 +111,11 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
         names = ((f"torchvision:{name}", row.task) for name, row in NAMES.items())
         found += _items((name, task) for name, task in names if incomplete and name.startswith(incomplete))
+    if incomplete.startswith("timm:"):
+        from etui.catalog.timm_models import known_names
+
+        timm = (f"timm:{name}" for name in known_names())
+        found += _items((name, "") for name in timm if name.startswith(incomplete))
     return found or complete_file(ctx, param, incomplete)
 
 

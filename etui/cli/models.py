@@ -12,8 +12,9 @@ _OWN = "Own models: FILE.py:FACTORY (returns a module and its example inputs), F
 
 _TORCHVISION = (
     "Other models of torchvision for classification, segmentation and detection: torchvision:NAME, such as"
-    " torchvision:resnet101; `etui models --torchvision` lists them. Hugging Face models: hf:FOLDER, or hf:ORG/NAME if"
-    " it is in the Hugging Face cache."
+    " torchvision:resnet101; `etui models --torchvision` lists them. Models of timm (`pip install 'etui[timm]'`):"
+    " timm:NAME, such as timm:mobilenetv3_small_050. Hugging Face models: hf:FOLDER, or hf:ORG/NAME if it is in the"
+    " Hugging Face cache."
 )
 
 

@@ -15,6 +15,9 @@ BASIS = {"similar": "from similar runs", "size": "by model size", "both": "partl
 SHORT_BASIS = {"similar": "similar runs", "size": "by model size", "both": "partly by size"}
 """The same where there is less room."""
 
+READING_TIMM = "reading the models of the installed timm"
+"""The state of the model's field until timm's models are listed."""
+
 _HINTS: dict[FieldName, str] = {
     "weights": "auto: pretrained if available, else synthetic. Or a path: a Hugging Face folder, a safetensors file"
     " or a state dict.",

@@ -60,6 +60,7 @@ def models(text: str) -> list[Suggestion]:
         suggestions.append(Suggestion(value=entry.name, about=f"{entry.parameters / 1e6:>5.1f} M  {entry.title}"))
     if words:
         suggestions += _torchvision(words, {suggestion.value for suggestion in suggestions})
+        suggestions += _timm(words)
     if not words:
         suggestions.append(Suggestion(value="own model: type FILE.py:factory, .pt2 or .pte", heading=True))
     return suggestions
@@ -76,6 +77,15 @@ def _torchvision(words: Sequence[str], shown: Collection[str]) -> list[Suggestio
         if name not in shown and all(word in f"{PREFIX}{name} {row.task}" for word in words)
     ]
     return [Suggestion(value="torchvision", heading=True), *found] if found else []
+
+
+def _timm(words: Sequence[str]) -> list[Suggestion]:
+    """Return the first models of timm whose name contains every word, if they have been listed before."""
+    from etui.catalog.timm_models import PREFIX, known_names  # Not needed for the first paint.
+
+    names = (f"{PREFIX}{name}" for name in known_names())
+    found = [Suggestion(value=name) for name in names if all(word in name for word in words)][:_MOST_SHOWN]
+    return [Suggestion(value="timm", heading=True), *found] if found else []
 
 
 def model_files(text: str) -> list[Suggestion]:

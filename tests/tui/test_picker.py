@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, OptionList, Static
 
+from etui.catalog import timm_models
+from etui.catalog.timm_models import TimmRow, TimmTable
 from etui.store import Store
+from etui.tui import suggestions
 from etui.tui.database import Database
 from etui.tui.picker_form import TYPED, FormValues, recall, recall_recent, remember
 from etui.tui.widgets.combo import Combo
@@ -55,6 +60,33 @@ async def go_to(pilot: Pilot[None], field: str) -> None:
     picker(pilot).focus()
     for _ in range(FIELDS.index(field)):
         await pilot.press("tab")
+
+
+async def test_the_models_of_timm_are_listed_without_blocking_the_screen(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row_of_timm = TimmRow((3, 64, 64), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 1000, False)
+    table = TimmTable({"small.first": row_of_timm}, {"small": "small.first"})
+    is_imported = threading.Event()
+
+    def listed() -> bytes:
+        assert is_imported.wait(60)
+        return msgspec.json.encode(table)
+
+    monkeypatch.setattr(timm_models, "_path", lambda: tmp_path / "timm.json")
+    monkeypatch.setattr(timm_models, "_listed", listed)
+    async with host(database).run_test(size=(100, 60)) as pilot:
+        await ready(pilot)
+        picker(pilot).set_model("timm:small")
+        await pilot.pause()
+        picker(pilot).submit()
+        assert not submitted(pilot)
+        is_imported.set()
+        await work_done(pilot)
+        picker(pilot).submit()
+        await until(pilot, lambda: bool(submitted(pilot)))
+        assert submitted(pilot)[0].spec.model == "timm:small.first"
+        assert "timm:small" in [each.value for each in suggestions.models("small")]
 
 
 async def test_the_whole_form_is_filled_and_run_from_the_keyboard(database: Path) -> None:

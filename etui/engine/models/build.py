@@ -15,6 +15,7 @@ from torch import nn
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
+from etui.engine.models import timm_models
 from etui.engine.models.exported_program import load_exported
 from etui.engine.models.input_shapes import factory_arguments
 from etui.engine.models.torchvision_outputs import torchvision_options, with_output
@@ -85,6 +86,8 @@ def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
         if entry.source_kind == "torchvision":
             models = importlib.import_module("torchvision.models")
             module: nn.Module = models.get_model(entry.source_id, weights=None, **torchvision_options(entry))
+        elif entry.source_kind == "timm":
+            module = timm_models.create(entry.source_id)
         else:
             assert entry.builder is not None
             architecture, config = transformers_parts(entry.builder)

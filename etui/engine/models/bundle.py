@@ -445,6 +445,7 @@ def _key(
         (described, "allow pickle") if job.allow_pickle and _is_pt2(model) else described,
         *([job.shape] if job.shape != OWN_SHAPE else []),
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
+        *([_version("timm")] if model.source.startswith("timm:") else []),
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 

@@ -115,6 +115,20 @@ def _image_place(target: Target) -> int:
     return places[0]
 
 
+def mean_and_std(recipe: ImageRecipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation of the channels of an image with values from 0 to 1, of shape (3, 1, 1)."""
+    own = (recipe.mean, recipe.std)
+    mean, std = own if recipe.normalization == "own" else MEAN_AND_STD[recipe.normalization]
+    return torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+
+
+def resampling(recipe: ImageRecipe) -> Any:
+    """Return Pillow's filter for the interpolation with which images are resized."""
+    from PIL import Image
+
+    return Image.Resampling.BICUBIC if recipe.interpolation == "bicubic" else Image.Resampling.BILINEAR
+
+
 def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRecipe) -> torch.Tensor:
     """Return an image as a tensor of shape (1, channels, height, width).
 
@@ -130,12 +144,12 @@ def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRe
     try:
         with Image.open(file) as opened:
             picture = opened.convert("RGB" if channels == _CHANNELS else "L")
-            picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
+            picture = ImageOps.fit(picture, (size[1], size[0]), resampling(recipe))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise PreparationError(f"{file} is not an image that can be read", "remove or replace it") from error
     pixels = torch.from_numpy(numpy.array(picture)).reshape(size[0], size[1], channels).permute(2, 0, 1).float() / 255
     if channels == _CHANNELS:
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in MEAN_AND_STD[recipe.normalization])
+        mean, std = mean_and_std(recipe)
         pixels = (pixels - mean) / std
     return pixels.unsqueeze(0).contiguous()
 

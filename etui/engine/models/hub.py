@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from etui.catalog.models import ModelEntry
+from etui.engine.models import timm_models
 from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.files import private as private_files
 from etui.files.cache_entries import UNUSED_S
@@ -61,6 +62,8 @@ def find_local(entry: ModelEntry) -> Published | None:
     repository = hub_repository(entry)
     if entry.name == "minilm" and (packaged := _packaged_minilm()) is not None:
         return packaged
+    if not repository:
+        return None
     folder = _hub_cache() / f"models--{repository.replace('/', '--')}"
     with contextlib.suppress(OSError):
         revision = (folder / "refs" / "main").read_text().strip()
@@ -83,7 +86,9 @@ def search_location(entry: ModelEntry) -> str:
 
 
 def hub_repository(entry: ModelEntry) -> str:
-    """Return the Hugging Face repository of an entry's weights."""
+    """Return the Hugging Face repository of an entry's weights; an empty text if timm knows none for its model."""
+    if entry.source_kind == "timm":
+        return timm_models.repository(entry.source_id) or ""
     return entry.source_id.partition("#")[0]
 
 

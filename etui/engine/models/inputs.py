@@ -13,7 +13,7 @@ import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
-from etui.engine.models.data_folder import MEAN_AND_STD, Target, read_folder
+from etui.engine.models.data_folder import Target, mean_and_std, read_folder, resampling
 from etui.engine.models.input_shapes import batch_count, changed_to, joined
 from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
@@ -295,7 +295,7 @@ def photos(
     if not paths:
         raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
     pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
-    mean, std = (torch.tensor(x).view(3, 1, 1) for x in MEAN_AND_STD[recipe.normalization])
+    mean, std = mean_and_std(recipe)
     height, width = size or (recipe.size, recipe.size)
     crops = []
     for index in range(count):
@@ -305,7 +305,7 @@ def photos(
         across_side, down_side = (side * part // max(height, width) for part in (width, height))
         left, top = int((picture.width - across_side) * across), int((picture.height - down_side) * down)
         box = (left, top, left + across_side, top + down_side)
-        crop = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
+        crop = picture.resize((width, height), resampling(recipe), box=box)
         if stream != "accuracy" and index // len(pictures) % 2 == 0:
             crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         pixels = torch.from_numpy(numpy.array(crop)).permute(2, 0, 1).float() / 255

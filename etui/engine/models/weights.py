@@ -13,7 +13,7 @@ from torch import nn
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import ImageRecipe, ModelEntry
-from etui.engine.models import hub
+from etui.engine.models import hub, timm_models
 from etui.engine.models.build import Built, build, build_raw, finish, transformers_parts
 from etui.engine.models.file_hashes import content_hash
 from etui.engine.models.inputs import photos
@@ -71,6 +71,10 @@ def resolve(model: Model, weights: str, seed: int, cache_dir: Path, log: Log) ->
         if weights == "pretrained":
             raise WeightsError(f"{model.source_id} has no model.safetensors", "select auto, or give another folder")
         return _synthetic(seed)
+    if published is None and model.source_kind == "timm" and not hub.hub_repository(model):
+        if weights == "pretrained":
+            raise WeightsError(f"timm has no weights of {model.name} on Hugging Face", "select auto, or give a file")
+        return _synthetic(seed)
     if published is None:
         published = _fetch(model, weights == "pretrained", cache_dir, log)
     if published is None:
@@ -113,6 +117,8 @@ def load(model: Model, resolved: Resolved, seed: int, allow_pickle: bool = False
     if model.source_kind == "torchvision":
         raw = build_raw(model, initialize=False)
         _fit(raw, state, resolved.path)
+    elif model.source_kind == "timm":
+        raw = _load_timm(model, state, resolved.path)
     else:
         raw = _load_transformers(model, state, resolved.path)
     return Built(finish(model, raw), None)
@@ -263,6 +269,17 @@ def _refuse_misfit(path: Path, missing: list[str], unexpected: list[str]) -> Non
         parts = [f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in
                  (("missing", sorted(missing)), ("unexpected", sorted(unexpected))) if keys]  # fmt: skip
         raise WeightsError(f"{path.name} does not fit the model: {', '.join(parts)}", _OTHER_MODEL)
+
+
+def _load_timm(entry: ModelEntry, state: StateDict, path: Path) -> nn.Module:
+    """Build a model of timm with a state dict, using the library's rules for old names and sizes."""
+    if not state:  # without a state timm would download one
+        raise WeightsError(f"{path.name} does not fit the model: it has no tensors", _OTHER_MODEL)
+    try:
+        return timm_models.create(entry.source_id, state)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise WeightsError(f"{path.name} does not fit the model: {lines[-1].strip()}", _OTHER_MODEL) from error
 
 
 def _load_transformers(entry: ModelEntry, state: StateDict, path: Path) -> nn.Module:

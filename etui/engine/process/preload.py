@@ -44,11 +44,13 @@ def preload_measure(sources: Iterable[str]) -> None:
     _import("numpy", "safetensors.torch", *_MEASURING)
     for source in sources:
         kind = source.partition(":")[0]
-        if kind in {"torchvision", "transformers"}:
+        if kind in {"torchvision", "timm", "transformers"}:
             prepare_torchvision()
         if kind == "torchvision":
             with deferred_import("torch._dynamo.utils", "is_compile_supported"):
                 _import("torchvision.models")
+        elif kind == "timm":
+            _import("timm")
         elif kind == "transformers":
             _import("transformers.modeling_utils", "transformers.initialization", *_code_of(source))
 

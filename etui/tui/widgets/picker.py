@@ -18,7 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from etui.catalog.find import Model
-from etui.errors import EtuiError
+from etui.errors import EtuiError, UsageError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.request import FieldName, is_as_is
@@ -36,11 +36,13 @@ from etui.text import plain
 from etui.tui import suggestions
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
+from etui.tui.error_text import to_text
 from etui.tui.glyphs import glyphs_of
 from etui.tui.picker_form import TYPED, Checked, FormValues, check, recall, recall_recent, remember
 from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
 from etui.tui.picker_text import (
     BASIS,
+    READING_TIMM,
     SHORT_BASIS,
     about_configuration,
     about_field,
@@ -53,7 +55,7 @@ from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.key_bar import Footer, Hint
 from etui.tui.widgets.multi_select import Item, MultiSelect
-from etui.tui.workers import start
+from etui.tui.workers import in_daemon_thread, start
 
 _ESTIMATE_DELAY_S = 0.15
 """The form must be unchanged for this long before its time is estimated."""
@@ -125,6 +127,8 @@ class Picker(Guarded, Vertical):
         self._checked = Checked()
         self._touched: set[FieldName] = set()
         self._is_machine_checked = False
+        self._is_listing = False
+        self._listing_problem = ""
         self._pointed: Item | None = None
         self._estimate_text = self._short_estimate = ""
         self._estimate_timer: Timer | None = None
@@ -354,7 +358,7 @@ class Picker(Guarded, Vertical):
         """Validate the form and update errors, items and totals."""
         if not self._is_machine_checked:
             return
-        self._checked = checked = check(self._choice)
+        self._checked = checked = self._check()
         for name, row in self._rows.items():
             row.mark(checked.problems.get(name) if name in self._touched else None)
         if checked.model is not None and is_as_is(checked.model):
@@ -372,6 +376,27 @@ class Picker(Guarded, Vertical):
             self._estimate_timer.stop()
         if checked.spec is not None:
             self._estimate_timer = self.set_timer(_ESTIMATE_DELAY_S, self._start_estimate)
+
+    def _check(self) -> Checked:
+        """Check the form. A model of timm is checked once timm's models are listed, which imports timm in a process."""
+        from etui.catalog.timm_models import is_unlisted  # Not needed for the first paint.
+
+        if not is_unlisted(self._choice.model):
+            return check(self._choice)
+        if not self._is_listing and not self._listing_problem:
+            self._is_listing = True
+            start(self, self._list_timm, group="timm")
+        return Checked(problems={"model": self._listing_problem or READING_TIMM})
+
+    async def _list_timm(self) -> None:
+        from etui.catalog.timm_models import list_models
+
+        try:
+            await in_daemon_thread(list_models)
+        except UsageError as error:
+            self._listing_problem = to_text(error)
+        self._is_listing = False
+        self._review()
 
     # Hint
 
