@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box, box_in
 from tests.golden import UPDATE, Golden
+from tests.machines import Box, box_in
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.boxes import PATIENCE_S, Box
 from tests.facts import lacking
+from tests.machines import PATIENCE_S, Box
 
 TINY = Path(__file__).parent / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

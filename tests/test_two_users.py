@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import ETUI, Box
+from tests.machines import ETUI, Box
 
 NOBODY = 65534
 MODEL = "tiny.py:convolutional"

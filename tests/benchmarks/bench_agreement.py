@@ -22,7 +22,7 @@ from tests.benchmarks.blocks import Workers
 from tests.benchmarks.bursts import Timing, in_cpp, in_etui
 from tests.benchmarks.cpp_loop import NoCompiler
 from tests.benchmarks.figures import Figure
-from tests.boxes import Box, box_in, until
+from tests.machines import Box, box_in, until
 
 ROUNDS = 6
 SAMPLES = 600

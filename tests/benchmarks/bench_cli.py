@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.figures import Figure, ratio, timed
-from tests.boxes import ETUI, Box
 from tests.documents import make_document
+from tests.machines import ETUI, Box
 
 PAIRS = 15
 

@@ -11,7 +11,7 @@ import msgspec
 from etui.results import Block, RunDocument
 from etui.store.transfer import read_documents
 from tests.benchmarks.figures import Figure, timed
-from tests.boxes import ETUI, Box
+from tests.machines import ETUI, Box
 
 RUNS = 500
 ROUNDS = 5

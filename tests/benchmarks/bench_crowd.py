@@ -17,8 +17,8 @@ from tests.benchmarks.bench_sessions import MODEL
 from tests.benchmarks.bench_tui import terminal
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.many_runs import fill
-from tests.boxes import ETUI, Box, box_in, until
 from tests.documents import make_document
+from tests.machines import ETUI, Box, box_in, until
 
 FRONT_ENDS = 50
 PAIRS = 6

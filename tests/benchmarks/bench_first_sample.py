@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.benchmarks.figures import Figure
-from tests.boxes import Box, box_in, until
+from tests.machines import Box, box_in, until
 
 TIMES = 5
 FEW = ("--preset", "quick", "--repeat", "20", "--warmup", "3")

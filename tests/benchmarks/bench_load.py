@@ -29,8 +29,8 @@ from etui.store.transfer import encode_document
 from tests.benchmarks.bench_tui import terminal
 from tests.benchmarks.figures import Figure, ratio, timed
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
-from tests.boxes import ETUI, Box
 from tests.documents import make_document
+from tests.machines import ETUI, Box
 
 FEW = 1_000
 LIMIT = 2.0

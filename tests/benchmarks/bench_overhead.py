@@ -14,7 +14,7 @@ from etui.events import Event
 from etui.results import Block
 from etui.store import Store
 from tests.benchmarks.figures import Figure, ratio
-from tests.boxes import Box, box_in, until
+from tests.machines import Box, box_in, until
 
 TIMES = 5
 PAIRS = 3

@@ -19,8 +19,8 @@ from etui.spec import PRESETS
 from etui.text import signed
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import busy_core
-from tests.boxes import Box, box_in
 from tests.documents import ENVIRONMENT, make_document
+from tests.machines import Box, box_in
 
 MODEL = "resnet18"
 SLOWDOWNS = (0.0, 0.03, 0.05, 0.10)

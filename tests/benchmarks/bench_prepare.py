@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.benchmarks.figures import Figure, ratio
-from tests.boxes import box_in
+from tests.machines import box_in
 
 SWEEP = ("resnet18", "--precision", "fp32,int8", "--delegate", "xnnpack,portable")
 

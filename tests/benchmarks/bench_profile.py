@@ -11,8 +11,8 @@ from etui.analysis.profiles import overhead
 from etui.insight import OperatorSide
 from etui.store import Store
 from tests.benchmarks.figures import Figure
-from tests.boxes import Box, box_in
 from tests.documents import make_document
+from tests.machines import Box, box_in
 from tests.profiles import make_profile
 
 TIMES = 5

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.figures import Figure, ratio, timed
-from tests.boxes import ETUI, box_in, until
+from tests.machines import ETUI, box_in, until
 
 PAIRS = 3
 RUN = ["run", "resnet18", "--precision", "fp32", "--delegate", "xnnpack", "--warmup", "10", "--repeat", "50"]

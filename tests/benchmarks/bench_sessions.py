@@ -21,7 +21,7 @@ from etui.analysis.session_variance import SessionLatency, unusual_sessions
 from etui.results import RunDocument
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import busy_core
-from tests.boxes import Box, box_in
+from tests.machines import Box, box_in
 
 SESSIONS = 24
 LOADED = 8

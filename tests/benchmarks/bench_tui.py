@@ -24,8 +24,8 @@ import psutil
 
 from etui.store import Store
 from tests.benchmarks.figures import Figure, ratio
-from tests.boxes import ETUI
 from tests.documents import make_document
+from tests.machines import ETUI
 
 RUNS = 100_000
 ROUNDS = 5

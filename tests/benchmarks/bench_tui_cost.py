@@ -11,7 +11,7 @@ from pathlib import Path
 from etui.store import Store
 from tests.benchmarks.bench_tui import Screen, terminal
 from tests.benchmarks.figures import Figure
-from tests.boxes import ETUI, box_in
+from tests.machines import ETUI, box_in
 
 WRITER = Path(__file__).with_name("log_writer.py")
 MEASURED_S = 20.0

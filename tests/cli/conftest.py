@@ -13,8 +13,8 @@ import pytest
 
 from etui.results import RunDocument
 from etui.store import Store
-from tests.boxes import PATIENCE_S
 from tests.documents import encode_documents
+from tests.machines import PATIENCE_S
 
 Etui = Callable[..., subprocess.CompletedProcess[str]]
 

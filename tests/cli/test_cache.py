@@ -14,9 +14,9 @@ import pytest
 from etui.files.cache_entries import hold, making
 from etui.jobs import BundleResult, LowerResult
 from etui.results import Artifact, InputsInfo, ModelInfo, Stage, WeightsInfo
-from tests.boxes import ETUI, PATIENCE_S, Box
 from tests.cli.conftest import Etui
 from tests.documents import make_document
+from tests.machines import ETUI, PATIENCE_S, Box
 
 ONE, TWO, THREE, FOUR = "1" * 32, "2" * 32, "3" * 32, "4" * 32
 DAY_S = 86_400

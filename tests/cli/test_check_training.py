@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.boxes import PATIENCE_S, until
 from tests.cli.conftest import Etui
+from tests.machines import PATIENCE_S, until
 
 NET = """
 import torch

@@ -15,10 +15,10 @@ import pytest
 from etui.results import CallTiming, LogLine, RunDocument
 from etui.store import Condition, Store
 from tests.benchmarks.many_runs import fill
-from tests.boxes import Box, ended
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 from tests.facts import lacking
+from tests.machines import Box, ended
 
 Stored = Callable[..., None]
 Written = Callable[..., Path]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.boxes import Box
 from tests.facts import lacking
+from tests.machines import Box
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 PRECISION = "int8-static-per-tensor"

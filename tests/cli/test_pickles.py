@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.boxes import Box
+from tests.machines import Box
 
 SHORT = ("--repeat", "20", "--warmup", "2")
 

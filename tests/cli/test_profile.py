@@ -16,9 +16,9 @@ from etui.paths import requester_lock_path, requester_lock_paths
 from etui.runner import requesters
 from etui.services.submit import submit_analysis
 from etui.store import Store
-from tests.boxes import Box, ended, until
 from tests.documents import make_document
 from tests.facts import lacking
+from tests.machines import Box, ended, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

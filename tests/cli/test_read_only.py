@@ -10,8 +10,8 @@ import pytest
 
 from etui.errors import EXIT_FAILED
 from etui.store import Store
-from tests.boxes import Box
 from tests.documents import make_document, make_spec
+from tests.machines import Box
 from tests.mounts import read_only_view
 
 FIRST, SECOND = "aaaaaaaaaaa1", "aaaaaaaaaaa2"

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from etui.store import Store
-from tests.boxes import Box
 from tests.cli.conftest import Etui
 from tests.documents import make_document
+from tests.machines import Box
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MORE = ("--precision", "fp32,int8", "--delegate", "xnnpack", "--seed", "3", "--repeat", "40", "--keep-fp32", "fc")

@@ -19,10 +19,10 @@ from etui.catalog.models import MODELS
 from etui.results import RunDocument
 from etui.spec import AnalysisOptions, Repeated, SessionSpec, Variant
 from etui.store import Store
-from tests.boxes import Box
 from tests.cli.conftest import Etui
 from tests.documents import make_document, make_spec
-from tests.strangers import STRANGE, planted, strange_document
+from tests.imported_runs import STRANGE, planted, strange_document
+from tests.machines import Box
 
 OTHER = "cafe00000002"
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"

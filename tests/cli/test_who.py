@@ -20,8 +20,8 @@ from etui.results import ModelInfo
 from etui.runner.machine_lock import hold
 from etui.spec import SessionSpec, Variant
 from etui.store import Store
-from tests.boxes import Box, box_in, until
 from tests.cli.conftest import Etui
+from tests.machines import Box, box_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

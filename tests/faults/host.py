@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import psutil
 
-from tests.boxes import ETUI, Box, restore_signals
+from tests.machines import ETUI, Box, restore_signals
 
 LINGER_S = 4.0
 """How long a runner stays after its last session: long enough for the next command of a round to find it warm."""

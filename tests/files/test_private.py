@@ -18,8 +18,8 @@ from etui.files.atomic import write_file
 from etui.runner.program_cache import ProgramCache
 from etui.store import Store
 from etui.store.transfer import write_documents
-from tests.boxes import ETUI, Box
 from tests.documents import make_document
+from tests.machines import ETUI, Box
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 

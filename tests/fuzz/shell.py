@@ -16,11 +16,11 @@ import click
 
 from etui.cli.main import COMMANDS, cli
 from etui.store import Store
-from tests.boxes import ETUI
 from tests.documents import make_document
 from tests.fuzz import mutate
 from tests.fuzz.commands import STATUSES, Ended, checked, environment, problem_of
 from tests.fuzz.harness import Deviation, Outcome
+from tests.machines import ETUI
 
 _REAL_POPEN = subprocess.Popen
 _ENDLESS = frozenset({"--watch", "--for"})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box
+from tests.machines import Box
 from tests.models_zoo import zoo
 
 FEW = ("--repeat", "2", "--warmup", "1", "--inputs", "4", "--calibration", "4", "--json")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from etui.programs.program import read_program
-from tests.boxes import ETUI, PATIENCE_S, Box
 from tests.facts import lacking
+from tests.machines import ETUI, PATIENCE_S, Box
 
 pytestmark = pytest.mark.slow
 

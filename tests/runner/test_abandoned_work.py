@@ -21,8 +21,8 @@ from etui.runner import abandoned_work
 from etui.runner.abandoned_work import end_abandoned, owner_state, take_over
 from etui.runner.runner_lock import RunnerLock
 from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store
-from tests.boxes import until
 from tests.documents import MODEL, make_block, make_document, make_spec
+from tests.machines import until
 
 GONE_PID = 2**22 + 1
 

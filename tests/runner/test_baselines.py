@@ -10,7 +10,7 @@ import pytest
 from etui.host.compiler import compiler_problem
 from etui.results import RunDocument
 from etui.runner.program_cache import COMPILER
-from tests.boxes import Box
+from tests.machines import Box
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

@@ -17,7 +17,7 @@ from etui.host.cpus import measuring_cpus
 from etui.results import QuietCheck
 from etui.runner import session as session_module
 from etui.runner.session_context import Session
-from tests.boxes import Box
+from tests.machines import Box
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box, ended, until
+from tests.machines import Box, ended, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

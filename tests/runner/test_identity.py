@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from etui.results import RunDocument
-from tests.boxes import ETUI, Box
 from tests.facts import lacking
+from tests.machines import ETUI, Box
 
 FEW = ("--repeat", "40", "--warmup", "2")
 

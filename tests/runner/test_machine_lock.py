@@ -20,7 +20,7 @@ import pytest
 from etui.errors import EXIT_TIMED_OUT
 from etui.runner import machine_lock
 from etui.runner.machine_lock import MachineLock, WaitedTooLong, hold
-from tests.boxes import Box, box_in, until
+from tests.machines import Box, box_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

@@ -12,8 +12,8 @@ from etui.host.user import user_name
 from etui.results import LIVE_STATUSES
 from etui.spec import SessionSpec, Variant
 from etui.store import RunnerIdentity, Store
-from tests.boxes import Box
-from tests.strangers import planted
+from tests.imported_runs import planted
+from tests.machines import Box
 
 NOBODY = 65534
 

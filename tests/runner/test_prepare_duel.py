@@ -13,9 +13,9 @@ import pytest
 from etui.results import RunDocument
 from etui.services.duel import DuelOptions, queue_duel
 from etui.store import Store
-from tests.boxes import Box, until
 from tests.documents import encode_documents, make_document
 from tests.facts import lacking
+from tests.machines import Box, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from etui.results import RunDocument
-from tests.boxes import Box
+from tests.machines import Box
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"

@@ -8,7 +8,7 @@ import pytest
 
 from etui.host.cpus import usable_cores
 from etui.results import RunDocument
-from tests.boxes import Box
+from tests.machines import Box
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box, box_in, until
+from tests.machines import Box, box_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")

@@ -11,7 +11,7 @@ from etui.catalog.find import find_model
 from etui.services.methods import choose_methods
 from etui.services.request import FieldError
 from etui.services.session_config import SessionConfig, plan
-from tests.boxes import Box
+from tests.machines import Box
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ from etui.store import Store, opening, schema, upgrade
 from etui.store import database as store_database
 from etui.store.released_migrations import MIGRATIONS
 from etui.store.transfer import read_documents
-from tests.boxes import PATIENCE_S
 from tests.documents import encode_documents
+from tests.machines import PATIENCE_S
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ALL = range(1, schema.VERSION)

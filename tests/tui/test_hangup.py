@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from tests.boxes import ETUI, Box, restore_signals
+from tests.machines import ETUI, Box, restore_signals
 
 
 def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:

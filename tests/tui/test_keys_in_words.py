@@ -6,8 +6,8 @@ import subprocess
 
 from etui.actions import ACTIONS
 from etui.cli.main import KEYS
-from tests.boxes import ETUI
 from tests.docs.keys import shown as key_name
+from tests.machines import ETUI
 
 
 def test_the_help_names_keys_as_they_are() -> None:

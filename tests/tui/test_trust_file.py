@@ -18,8 +18,8 @@ from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.duel_dialog import DuelDialog
 from etui.tui.screens.keep_fp32 import KeepFp32Dialog
+from tests.imported_runs import STRANGE, planted, strange_document
 from tests.insights import look_inside
-from tests.strangers import STRANGE, planted, strange_document
 from tests.tui.hosts import until
 from tests.tui.test_compare import compared, comparing
 from tests.tui.test_details import DetailsHost, opened

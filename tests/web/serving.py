@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import psutil
 
-from tests.boxes import Box
+from tests.machines import Box
 from tests.web.screen_text import ScreenText
 
 PATIENCE_S = 120.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.boxes import Box
+from tests.machines import Box
 from tests.web.browser import CHROMIUM, PATIENCE_S, Page, browser
 from tests.web.serving import served, start_tiny_run
 

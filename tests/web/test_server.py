@@ -14,8 +14,8 @@ import psutil
 import pytest
 from aiohttp import WSServerHandshakeError
 
-from tests.boxes import Box, until
 from tests.documents import encode_documents
+from tests.machines import Box, until
 from tests.tui.benches import make_documents
 from tests.web.serving import Served, served, start_tiny_run, tab
 

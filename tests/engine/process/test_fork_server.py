@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.boxes import PATIENCE_S
+from tests.machines import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 

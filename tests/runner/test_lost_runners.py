@@ -17,11 +17,11 @@ from etui.events import utc_now
 from etui.results import RunDocument
 from etui.runner.machine_lock import MachineLock
 from etui.store import RunnerIdentity, Store
-from tests.boxes import ETUI, Box, box_in, ended, until
 from tests.disks import small_disk
 from tests.documents import MODEL as RESNET
 from tests.documents import make_block, make_spec
 from tests.facts import lacking
+from tests.machines import ETUI, Box, box_in, ended, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
