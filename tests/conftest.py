@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden import UPDATE, Golden
-from tests.machines import Box, box_in
+from tests.machines import Machine, machine_in
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,15 +28,15 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Box]:
+def machine(tmp_path: Path) -> Iterator[Machine]:
     """Yield a new simulated machine: no runner, empty cache, no database."""
-    with box_in(tmp_path) as fresh:
+    with machine_in(tmp_path) as fresh:
         yield fresh
 
 
 @pytest.fixture(scope="module")
-def warm_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+def warm_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Yield a simulated machine that the tests of one module share: its runner stays, and prepared programs stay
     cached."""
-    with box_in(tmp_path_factory.mktemp("box")) as shared:
+    with machine_in(tmp_path_factory.mktemp("box")) as shared:
         yield shared

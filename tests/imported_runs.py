@@ -13,7 +13,7 @@ from etui.runner.program_cache import installed_versions
 from etui.spec import SessionSpec, Variant
 from tests.documents import ENVIRONMENT, make_document
 
-STRANGE = "cafe00000001"
+IMPORTED = "cafe00000001"
 
 
 def planted(folder: Path) -> tuple[Path, Path]:
@@ -24,7 +24,7 @@ def planted(folder: Path) -> tuple[Path, Path]:
     return code, mark
 
 
-def strange_document(code: Path, run_id: str = STRANGE, *, weights: str = "auto", spec: object = None) -> RunDocument:
+def imported_document(code: Path, run_id: str = IMPORTED, *, weights: str = "auto", spec: object = None) -> RunDocument:
     """Return a finished run that claims to be resnet18 but whose session requests ``code``; it passes every check."""
     reference = f"{code}:make"
     spec = spec or SessionSpec(model=reference, variants=(Variant("int8", "xnnpack"),), weights=weights)

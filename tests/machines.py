@@ -24,7 +24,7 @@ PATIENCE_S = 240.0
 T = TypeVar("T")
 
 
-class Box:
+class Machine:
     """A simulated machine in a folder, isolated from the user's runs and from other tests."""
 
     def __init__(self, folder: Path) -> None:
@@ -163,13 +163,13 @@ def ended(command: subprocess.Popen[str]) -> int:
 
 
 @contextmanager
-def box_in(folder: Path) -> Iterator[Box]:
+def machine_in(folder: Path) -> Iterator[Machine]:
     """Yield a simulated machine, whose processes are stopped at the end."""
-    box = Box(folder)
+    machine = Machine(folder)
     try:
-        yield box
+        yield machine
     finally:
-        box.close()
+        machine.close()
 
 
 def restore_signals() -> None:

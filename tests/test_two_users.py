@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines import ETUI, Box
+from tests.machines import ETUI, Machine
 
 NOBODY = 65534
 MODEL = "tiny.py:convolutional"
@@ -47,42 +47,42 @@ def _as_another() -> list[str]:
 
 
 @pytest.fixture
-def users() -> Iterator[tuple[Box, Box]]:
+def users() -> Iterator[tuple[Machine, Machine]]:
     """Yield the simulated machines of this user and of another one, with one lock shared by both."""
     folder = Path(tempfile.mkdtemp(prefix="etui-two-users-"))
-    boxes = []
+    machines = []
     try:
         for name, user, prefix in (("one", 0, []), ("two", NOBODY, _as_another())):
             own = folder / name
             own.mkdir(0o755)
             shutil.copyfile(TINY, own / "tiny.py")
-            box = Box(own)
-            box.prefix = prefix
-            box.database = own / "data" / "etui.db"
-            box.environment |= {
-                "ETUI_DB": str(box.database), "ETUI_BOX_LOCK": str(folder / "shared" / "lock"), "HOME": str(own),
+            machine = Machine(own)
+            machine.prefix = prefix
+            machine.database = own / "data" / "etui.db"
+            machine.environment |= {
+                "ETUI_DB": str(machine.database), "ETUI_BOX_LOCK": str(folder / "shared" / "lock"), "HOME": str(own),
                 "PYTHONDONTWRITEBYTECODE": "1",
             }  # fmt: skip
             os.chown(own, user, user)
-            boxes.append(box)
+            machines.append(machine)
         (folder / "shared").mkdir()
         (folder / "shared").chmod(0o1777)
         folder.chmod(0o755)
-        command = subprocess.run([*boxes[1].prefix, ETUI, "--help"], check=False, capture_output=True)
+        command = subprocess.run([*machines[1].prefix, ETUI, "--help"], check=False, capture_output=True)
         if command.returncode:
             pytest.skip(f"no other user can run the installed command here: {command.stderr.decode()}")
-        yield boxes[0], boxes[1]
+        yield machines[0], machines[1]
     finally:
-        for box in boxes:
-            box.close()
+        for machine in machines:
+            machine.close()
         shutil.rmtree(folder)
 
 
-def _model(box: Box) -> str:
-    return f"{box.folder / MODEL}"
+def _model(machine: Machine) -> str:
+    return f"{machine.folder / MODEL}"
 
 
-def _waits_for(holder: Box, other: Box, user: str) -> None:
+def _waits_for(holder: Machine, other: Machine, user: str) -> None:
     """Measure with one user while the other waits; check that the message names the first, and that the second is
     served next."""
     (held,) = holder.detach(_model(holder), *LONG)
@@ -94,7 +94,7 @@ def _waits_for(holder: Box, other: Box, user: str) -> None:
     assert other.wait_for_status(waiting, "done", "failed") == "done"
 
 
-def test_users_take_turns_and_cannot_read_each_others_files(users: tuple[Box, Box]) -> None:
+def test_users_take_turns_and_cannot_read_each_others_files(users: tuple[Machine, Machine]) -> None:
     mine, theirs = users
     _waits_for(mine, theirs, "root")
     _waits_for(theirs, mine, "nobody")

@@ -22,7 +22,7 @@ from tests.benchmarks.blocks import Workers
 from tests.benchmarks.bursts import Timing, in_cpp, in_etui
 from tests.benchmarks.cpp_loop import NoCompiler
 from tests.benchmarks.figures import Figure
-from tests.machines import Box, box_in, until
+from tests.machines import Machine, machine_in, until
 
 ROUNDS = 6
 SAMPLES = 600
@@ -49,19 +49,19 @@ WARMUP = 200
 
 def figures(folder: Path) -> list[Figure]:
     """Measure with etui between two plain loops, whose geometric mean is the reference, so that drift cancels."""
-    with box_in(folder) as box:
-        box.etui("run", "resnet18", "--repeat", "20")
-        run = box.document(box.summaries()[0]["id"])
+    with machine_in(folder) as machine:
+        machine.etui("run", "resnet18", "--repeat", "20")
+        run = machine.document(machine.summaries()[0]["id"])
         assert run.artifact is not None and run.threads is not None
-        program = box.cache / "programs" / run.artifact.key / "program.pte"
+        program = machine.cache / "programs" / run.artifact.key / "program.pte"
         logs = []
         before = _loop_ms(program, run.threads)
         for _ in range(ROUNDS):
-            ours, after = _etui_ms(box), _loop_ms(program, run.threads)
+            ours, after = _etui_ms(machine), _loop_ms(program, run.threads)
             logs.append(math.log(ours / math.sqrt(before * after)))
             before = after
-        share, rss = _overhead(box)
-        against_cpp = _against_cpp(box, folder)
+        share, rss = _overhead(machine)
+        against_cpp = _against_cpp(machine, folder)
     off = statistics.median(logs)
     return [
         Figure(
@@ -78,7 +78,7 @@ def figures(folder: Path) -> list[Figure]:
     ]
 
 
-def _against_cpp(box: Box, folder: Path) -> list[Figure]:
+def _against_cpp(machine: Machine, folder: Path) -> list[Figure]:
     """Compare ``execute`` in etui with a C++ loop over the same program and inputs; nothing if the loop cannot be
     built."""
     try:
@@ -86,9 +86,9 @@ def _against_cpp(box: Box, folder: Path) -> list[Figure]:
     except NoCompiler as reason:
         print(f"the comparison with C++ is skipped: {reason}", file=sys.stderr)
         return []
-    box.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--repeat", "3")
-    threads = box.document(box.summaries()[0]["id"]).threads or 1
-    programs, bundle = _programs(box), _bundle(box)
+    machine.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--repeat", "3")
+    threads = machine.document(machine.summaries()[0]["id"]).threads or 1
+    programs, bundle = _programs(machine), _bundle(machine)
     inputs = _raw_inputs(bundle, folder / "inputs.bin")
     figures = []
     for precision, program in programs.items():
@@ -96,7 +96,7 @@ def _against_cpp(box: Box, folder: Path) -> list[Figure]:
         figures.append(_burst_figure(precision, pairs))
     for precision, program in programs.items():
         figures.append(_block_figure(precision, binary, program, threads, bundle, inputs))
-    return [*figures, *_session_figures(box, binary, programs, threads, inputs)]
+    return [*figures, *_session_figures(machine, binary, programs, threads, inputs)]
 
 
 def _bursts(binary: Path, program: Path, threads: int, bundle: Path, inputs: Path) -> list[tuple[Timing, Timing]]:
@@ -174,7 +174,9 @@ def _block_figure(precision: str, binary: Path, program: Path, threads: int, bun
     )
 
 
-def _session_figures(box: Box, binary: Path, programs: dict[str, Path], threads: int, inputs: Path) -> list[Figure]:
+def _session_figures(
+    machine: Machine, binary: Path, programs: dict[str, Path], threads: int, inputs: Path
+) -> list[Figure]:
     """Compare whole sessions of etui. Each is between two runs of the C++ loop, and is compared with their geometric
     mean, so that a steady drift of the machine cancels. The difference of the C++ loop before and after a session is
     the resolution of such a comparison."""
@@ -183,10 +185,10 @@ def _session_figures(box: Box, binary: Path, programs: dict[str, Path], threads:
     moved: dict[str, list[float]] = {precision: [] for precision in programs}
     for _ in range(SESSIONS):
         before = {name: _execute_in_cpp(binary, program, threads, inputs) for name, program in programs.items()}
-        done = box.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--json")
+        done = machine.etui("run", "resnet18", "-p", ",".join(PRECISIONS), "--json")
         after = {name: _execute_in_cpp(binary, program, threads, inputs) for name, program in programs.items()}
         for summary in json.loads(done.stdout):
-            call = box.document(summary["id"]).call
+            call = machine.document(summary["id"]).call
             assert call is not None
             calls[summary["precision"]].append(call)
             first, last = before[summary["precision"]], after[summary["precision"]]
@@ -221,19 +223,19 @@ def _execute_in_cpp(binary: Path, program: Path, threads: int, inputs: Path) -> 
         return loop.time(WARMUP, CPP_SAMPLES).execute_ms
 
 
-def _programs(box: Box) -> dict[str, Path]:
+def _programs(machine: Machine) -> dict[str, Path]:
     """Return the newest run's program of each precision."""
     programs: dict[str, Path] = {}
-    for summary in box.summaries():
-        run = box.document(summary["id"])
+    for summary in machine.summaries():
+        run = machine.document(summary["id"])
         assert run.artifact is not None
-        programs.setdefault(run.precision, box.cache / "programs" / run.artifact.key / "program.pte")
+        programs.setdefault(run.precision, machine.cache / "programs" / run.artifact.key / "program.pte")
     return programs
 
 
-def _bundle(box: Box) -> Path:
+def _bundle(machine: Machine) -> Path:
     """Return the folder of the model's weights and inputs."""
-    (folder,) = (box.cache / "models").glob("[0-9a-f]*")
+    (folder,) = (machine.cache / "models").glob("[0-9a-f]*")
     return folder
 
 
@@ -246,9 +248,9 @@ def _raw_inputs(bundle: Path, path: Path) -> Path:
     return path
 
 
-def _etui_ms(box: Box) -> float:
+def _etui_ms(machine: Machine) -> float:
     time.sleep(REST_S)
-    done = box.etui("run", "resnet18", "--repeat", str(SAMPLES), "--warmup", "20", "--json")
+    done = machine.etui("run", "resnet18", "--repeat", str(SAMPLES), "--warmup", "20", "--json")
     median: float = json.loads(done.stdout)[0]["latency_ms"]["median"]
     return median
 
@@ -271,23 +273,23 @@ def _loop_ms(program: Path, threads: int) -> float:
     return float(done.stdout.split()[-1])
 
 
-def _overhead(box: Box) -> tuple[float, int]:
+def _overhead(machine: Machine) -> tuple[float, int]:
     """Return CPU seconds per second, and bytes, of the runner and ``etui run`` together, over the blocks of a run."""
-    front = box.start("run", "resnet18", "--repeat", "2000", "--warmup", "5")
-    until(lambda: any(one["status"] == "measuring" for one in box.summaries()))
-    pair = [box.runner(), psutil.Process(front.pid)]
-    run_id = next(one["id"] for one in box.summaries() if one["status"] == "measuring")
+    front = machine.start("run", "resnet18", "--repeat", "2000", "--warmup", "5")
+    until(lambda: any(one["status"] == "measuring" for one in machine.summaries()))
+    pair = [machine.runner(), psutil.Process(front.pid)]
+    run_id = next(one["id"] for one in machine.summaries() if one["status"] == "measuring")
     wall_before, cpu_before = time.monotonic(), _cpu_s(pair)
     rss = sum(process.memory_info().rss for process in pair)
-    until(lambda: _blocks(box, run_id) >= 8)
+    until(lambda: _blocks(machine, run_id) >= 8)
     wall, cpu = time.monotonic() - wall_before, _cpu_s(pair) - cpu_before
-    box.etui("cancel", run_id)
+    machine.etui("cancel", run_id)
     front.communicate()
     return cpu / wall, rss
 
 
-def _blocks(box: Box, run_id: str) -> int:
-    run = box.document(run_id)
+def _blocks(machine: Machine, run_id: str) -> int:
+    run = machine.document(run_id)
     return len(run.blocks) + len(run.eager_blocks)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from etui.results import Block, RunDocument
 from etui.store.transfer import read_documents
 from tests.benchmarks.figures import Figure, timed
-from tests.machines import ETUI, Box
+from tests.machines import ETUI, Machine
 
 RUNS = 500
 ROUNDS = 5
@@ -22,13 +22,13 @@ def figures(folder: Path) -> list[Figure]:
     """Time ``etui compare`` of one run with 499 others, each of a separate session, as a whole process."""
     from etui.store import Store
 
-    box = Box(folder)
+    machine = Machine(folder)
     (real,) = read_documents(SAMPLE)
     chance = random.Random(1)
     runs = [_like(real, number, chance) for number in range(RUNS)]
-    with Store.open(box.database) as store:
+    with Store.open(machine.database) as store:
         store.import_documents(runs)
-    took = [timed([str(ETUI), "compare", *(run.id for run in runs)], box.environment) for _ in range(ROUNDS)]
+    took = [timed([str(ETUI), "compare", *(run.id for run in runs)], machine.environment) for _ in range(ROUNDS)]
     return [
         Figure(
             f"etui compare of {RUNS} runs",

@@ -18,7 +18,7 @@ from tests.benchmarks.bench_tui import terminal
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.many_runs import fill
 from tests.documents import make_document
-from tests.machines import ETUI, Box, box_in, until
+from tests.machines import ETUI, Machine, machine_in, until
 
 FRONT_ENDS = 50
 PAIRS = 6
@@ -32,35 +32,35 @@ def figures(folder: Path) -> list[Figure]:
     """Use a database of 1,000 runs, like that of a user who measures every day."""
     (folder / "small.py").write_text(MODEL)
     fill(folder / "etui.db", 1_000)
-    with box_in(folder) as box:
+    with machine_in(folder) as machine:
         reference = f"{folder / 'small.py'}:net"
-        box.etui("run", reference, *QUICKLY)
-        return [*_with_front_ends(box, reference), *_swept(box, reference)]
+        machine.etui("run", reference, *QUICKLY)
+        return [*_with_front_ends(machine, reference), *_swept(machine, reference)]
 
 
-def _with_front_ends(box: Box, reference: str) -> list[Figure]:
+def _with_front_ends(machine: Machine, reference: str) -> list[Figure]:
     """Measure alone and with front ends that follow the run, in turn; then once during a burst of commands."""
     alone, observed, errors = [], [], ""
     for _ in range(PAIRS):
-        alone.append(_median_ms(box, _begun(box, reference)))
-        run = _begun(box, reference)
-        with _front_ends(box, [["log", "-f", run]] * FRONT_ENDS) as followers:
-            observed.append(_median_ms(box, run))
+        alone.append(_median_ms(machine, _begun(machine, reference)))
+        run = _begun(machine, reference)
+        with _front_ends(machine, [["log", "-f", run]] * FRONT_ENDS) as followers:
+            observed.append(_median_ms(machine, run))
             errors += _ended(followers)
     commands = []
     for number in range(FRONT_ENDS):
         new = f"{number:012x}"
         if number % 5 == 0:
-            document = box.folder / f"{new}.json"
+            document = machine.folder / f"{new}.json"
             document.write_bytes(encode_document(make_document(new, session_id=new)))
             commands.append(["import", str(document)])
         else:
             commands.append([["runs"], ["show", run], ["runs", "--json"], ["log", run]][number % 4])
-    during_burst = _begun(box, reference)
-    box.wait_for_status(during_burst, "measuring")
-    with _front_ends(box, commands) as burst:
+    during_burst = _begun(machine, reference)
+    machine.wait_for_status(during_burst, "measuring")
+    with _front_ends(machine, commands) as burst:
         errors += _ended(burst)
-    status = box.wait_for_status(during_burst, "done", "failed")
+    status = machine.wait_for_status(during_burst, "done", "failed")
     ratios = [two / one for one, two in zip(alone, observed, strict=True)]
     moved = 100 * abs(statistics.median(ratios) - 1)
     shown = (
@@ -73,23 +73,27 @@ def _with_front_ends(box: Box, reference: str) -> list[Figure]:
     ]
 
 
-def _begun(box: Box, reference: str) -> str:
+def _begun(machine: Machine, reference: str) -> str:
     """Queue a run that waits for an idle machine before its first block, so that front ends can start before it."""
-    return box.detach(reference, "--wait-quiet", "3")[0]
+    return machine.detach(reference, "--wait-quiet", "3")[0]
 
 
-def _median_ms(box: Box, run: str) -> float:
-    assert box.wait_for_status(run, "done", "failed", "cancelled", "timed out", "interrupted") == "done"
-    latency = box.document(run).latency_ms
+def _median_ms(machine: Machine, run: str) -> float:
+    assert machine.wait_for_status(run, "done", "failed", "cancelled", "timed out", "interrupted") == "done"
+    latency = machine.document(run).latency_ms
     assert latency is not None and latency.median is not None
     return latency.median
 
 
 @contextmanager
-def _front_ends(box: Box, commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[str]]]:
+def _front_ends(machine: Machine, commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[str]]]:
     started = [
         subprocess.Popen(
-            [str(ETUI), *arguments], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            [str(ETUI), *arguments],
+            env=machine.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for arguments in commands
     ]
@@ -106,13 +110,16 @@ def _ended(commands: Sequence[subprocess.Popen[str]]) -> str:
     return "".join(command.communicate(timeout=300)[1] for command in commands)
 
 
-def _swept(box: Box, reference: str) -> list[Figure]:
+def _swept(machine: Machine, reference: str) -> list[Figure]:
     """Queue sessions of two runs each, followed by a command and by the screen."""
     queued: list[str] = []
     for _ in range(SWEPT // 2):
-        queued += box.detach(reference, "-d", "xnnpack,portable", *QUICKLY, "--wait-quiet", "0")
+        queued += machine.detach(reference, "-d", "xnnpack,portable", *QUICKLY, "--wait-quiet", "0")
     memory: dict[str, list[float]] = {"runner": [], "etui log -f": [], "tui": []}
-    with _front_ends(box, [["log", "-f", queued[-1]]]) as (follower,), terminal([str(ETUI)], box.folder) as screen:
+    with (
+        _front_ends(machine, [["log", "-f", queued[-1]]]) as (follower,),
+        terminal([str(ETUI)], machine.folder) as screen,
+    ):
         screen.wait(rb"Runs [\d,]{3,}")
         for place in range(SETTLED, SWEPT + 1, SETTLED):
             # Not the last session, with which the command ends.
@@ -120,16 +127,16 @@ def _swept(box: Box, reference: str) -> list[Figure]:
 
             def is_reached(run: str = run) -> bool:
                 screen.rest(0.5)
-                return box.status(run) not in ("queued", "preparing", "measuring")
+                return machine.status(run) not in ("queued", "preparing", "measuring")
 
             until(is_reached)
-            memory["runner"].append(_rss_mb(box.runner().pid))
+            memory["runner"].append(_rss_mb(machine.runner().pid))
             memory["etui log -f"].append(_rss_mb(follower.pid))
             memory["tui"].append(screen.rss() / 1e6)
         begun = time.monotonic()
-        while box.status(queued[-1]) in ("queued", "preparing", "measuring") and time.monotonic() - begun < 120:
+        while machine.status(queued[-1]) in ("queued", "preparing", "measuring") and time.monotonic() - begun < 120:
             screen.rest(0.5)
-    failed = sum(box.status(run) != "done" for run in queued)
+    failed = sum(machine.status(run) != "done" for run in queued)
     return [
         Figure(
             f"crowd: memory of {name} over {SWEPT} runs", values[-1] / values[0], 1.1,

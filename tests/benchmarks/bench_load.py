@@ -30,7 +30,7 @@ from tests.benchmarks.bench_tui import terminal
 from tests.benchmarks.figures import Figure, ratio, timed
 from tests.benchmarks.many_runs import RARE_MODEL, fill, run_id
 from tests.documents import make_document
-from tests.machines import ETUI, Box
+from tests.machines import ETUI, Machine
 
 FEW = 1_000
 LIMIT = 2.0
@@ -58,19 +58,19 @@ def figures(folder: Path) -> list[Figure]:
     return [*_commands(small, large), *_lists(large), *_screens(small, large, many)]
 
 
-def _filled(folder: Path, count: int) -> Box:
+def _filled(folder: Path, count: int) -> Machine:
     """Return the folder of a database with this number of runs, which is created if it does not exist."""
-    box = Box(folder / str(count))
-    if not box.database.exists():
-        box.folder.mkdir(parents=True, exist_ok=True)
+    machine = Machine(folder / str(count))
+    if not machine.database.exists():
+        machine.folder.mkdir(parents=True, exist_ok=True)
         begun = time.perf_counter()
-        fill(box.database, count)
-        made_s, megabytes = time.perf_counter() - begun, box.database.stat().st_size / 1e6
+        fill(machine.database, count)
+        made_s, megabytes = time.perf_counter() - begun, machine.database.stat().st_size / 1e6
         print(f"  {count:,} runs, {megabytes:,.0f} MB, made in {made_s:.0f} s", file=sys.stderr, flush=True)
-    return box
+    return machine
 
 
-def _commands(small: Box, large: Box) -> list[Figure]:
+def _commands(small: Machine, large: Machine) -> list[Figure]:
     """Measure whole commands, with both databases in turn."""
     chance = random.Random(1)
     document = small.folder / "new.json"
@@ -92,10 +92,10 @@ def _commands(small: Box, large: Box) -> list[Figure]:
     for name, command in commands.items():
         took: dict[str, list[float]] = {"small": [], "large": []}
         for number in range(ROUNDS + 1):
-            for side, box in (("small", small), ("large", large)):
+            for side, machine in (("small", small), ("large", large)):
                 new = f"{chance.randrange(1 << 48):012x}"
                 document.write_bytes(encode_document(make_document(new, session_id=new[::-1])))
-                seconds = timed([str(ETUI), *command(_any_run(box, chance))], box.environment)
+                seconds = timed([str(ETUI), *command(_any_run(machine, chance))], machine.environment)
                 # The first round of each reads its files into memory.
                 if number:
                     took[side].append(seconds)
@@ -103,10 +103,10 @@ def _commands(small: Box, large: Box) -> list[Figure]:
     return figures
 
 
-def _any_run(box: Box, chance: random.Random) -> str:
+def _any_run(machine: Machine, chance: random.Random) -> str:
     """Return an existing run: earlier rounds have deleted some."""
-    count = int(box.folder.name)
-    with Store.open(box.database, create=False) as store:
+    count = int(machine.folder.name)
+    with Store.open(machine.database, create=False) as store:
         while True:
             try:
                 return store.resolve(run_id(chance.randrange(count)))
@@ -114,7 +114,7 @@ def _any_run(box: Box, chance: random.Random) -> str:
                 continue
 
 
-def _lists(large: Box) -> list[Figure]:
+def _lists(large: Machine) -> list[Figure]:
     """Compare the peak memory of a list of all runs with that of a list of 50."""
     figures = []
     for arguments in (["runs", "--limit", "0"], ["runs", "--json"]):
@@ -129,10 +129,10 @@ def _lists(large: Box) -> list[Figure]:
     return figures
 
 
-def _peak_mb(arguments: Sequence[str], box: Box) -> tuple[float, float]:
+def _peak_mb(arguments: Sequence[str], machine: Machine) -> tuple[float, float]:
     begun, peak = time.perf_counter(), 0
     with subprocess.Popen(
-        [str(ETUI), *arguments], env=box.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [str(ETUI), *arguments], env=machine.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         while process.poll() is None:
             try:
@@ -143,12 +143,12 @@ def _peak_mb(arguments: Sequence[str], box: Box) -> tuple[float, float]:
     return peak / 1e6, time.perf_counter() - begun
 
 
-def _screens(small: Box, large: Box, many: int) -> list[Figure]:
+def _screens(small: Machine, large: Machine, many: int) -> list[Figure]:
     """Measure first paints in turn, then keys with one database after the other."""
     painted: dict[str, list[float]] = {"small": [], "large": []}
     for _ in range(ROUNDS):
-        for side, box in (("small", small), ("large", large)):
-            with terminal([str(ETUI)], box.folder) as screen:
+        for side, machine in (("small", small), ("large", large)):
+            with terminal([str(ETUI)], machine.folder) as screen:
                 painted[side].append(screen.wait(rb"Runs [\d,]{3,}") / 1e3)
     few, more = _pressed(small), _pressed(large)
     slowest = max(FILTERS, key=lambda text: more[text])
@@ -165,11 +165,11 @@ def _of_keys(what: str, ours_ms: Sequence[float], theirs_ms: Sequence[float]) ->
     return Figure(what, ours / theirs, LIMIT, detail=f"median {ours:.0f} ms against {theirs:.0f} ms of {FEW:,} runs")
 
 
-def _pressed(box: Box) -> dict[str, float]:
+def _pressed(machine: Machine) -> dict[str, float]:
     """Return median milliseconds from keys to their effect on the screen, by kind of key and by filter."""
     took: dict[str, list[float]] = {}
-    _forget_view(box)
-    with terminal([str(ETUI)], box.folder) as screen:
+    _forget_view(machine)
+    with terminal([str(ETUI)], machine.folder) as screen:
         screen.wait(rb"Runs [\d,]{3,}")
         for key in (b"j", b"k", b"\x04", b"\x15", b"G", b"g") * KEYS:
             screen.press(key)
@@ -184,8 +184,8 @@ def _pressed(box: Box) -> dict[str, float]:
         for _ in range(10 * KEYS):
             screen.press(b"s")
             took.setdefault("sorting what is filtered", []).append(screen.wait(rb"\xe2\x96[\xb2\xbc]"))
-    _forget_view(box)
-    with terminal([str(ETUI)], box.folder) as screen:
+    _forget_view(machine)
+    with terminal([str(ETUI)], machine.folder) as screen:
         screen.wait(rb"Runs [\d,]{3,}")
         screen.press(b"/")
         for text in FILTERS * KEYS:
@@ -199,9 +199,9 @@ def _pressed(box: Box) -> dict[str, float]:
     return {what: statistics.median(values) for what, values in took.items()}
 
 
-def _forget_view(box: Box) -> None:
+def _forget_view(machine: Machine) -> None:
     """Make the next screen show the newest runs first, instead of the sort order of the one before."""
-    shutil.rmtree(box.folder / "state", ignore_errors=True)
+    shutil.rmtree(machine.folder / "state", ignore_errors=True)
 
 
 def queries(database: Path) -> None:

@@ -14,7 +14,7 @@ from etui.events import Event
 from etui.results import Block
 from etui.store import Store
 from tests.benchmarks.figures import Figure, ratio
-from tests.machines import Box, box_in, until
+from tests.machines import Machine, machine_in, until
 
 TIMES = 5
 PAIRS = 3
@@ -43,13 +43,13 @@ def large():
 
 def figures(folder: Path) -> list[Figure]:
     """Measure sessions of resnet18 in a warm runner, and a sweep of three models with four variants each."""
-    with box_in(folder) as box:
+    with machine_in(folder) as machine:
         command = ("run", "resnet18", "--preset", "quick")
-        box.etui(*command)
+        machine.etui(*command)
         blocks_s: list[float] = []
         sessions_s: list[float] = []
         for _ in range(TIMES):
-            per_block, per_session = _overhead(box, command)
+            per_block, per_session = _overhead(machine, command)
             blocks_s += per_block
             sessions_s.append(per_session)
         return [
@@ -67,27 +67,27 @@ def figures(folder: Path) -> list[Figure]:
                 "s",
                 f"{TIMES} sessions, from the start of `etui run` to its end, worst {max(sessions_s):.2f}",
             ),
-            _sweep(box, folder),
+            _sweep(machine, folder),
         ]
 
 
-def _overhead(box: Box, command: tuple[str, ...]) -> tuple[list[float], float]:
+def _overhead(machine: Machine, command: tuple[str, ...]) -> tuple[list[float], float]:
     """Return the overhead of each block and of the rest of a session, in seconds."""
     start = time.time()
-    box.etui(*command)
+    machine.etui(*command)
     session_s = time.time() - start
-    run = box.document(box.summaries()[0]["id"])
-    until(lambda: not box.jobs())
-    walls_s = list(_walls_s(box, run.id))
+    run = machine.document(machine.summaries()[0]["id"])
+    until(lambda: not machine.jobs())
+    walls_s = list(_walls_s(machine, run.id))
     # In the order of measurement, as the events are.
     blocks = sorted([*run.blocks, *run.eager_blocks, *run.superseded_blocks], key=lambda block: block.started_at)
     overheads_s = [wall_s - _used_s(block) for wall_s, block in zip(walls_s, blocks, strict=True)]
     return overheads_s, session_s - sum(walls_s)
 
 
-def _walls_s(box: Box, run_id: str) -> Iterator[float]:
+def _walls_s(machine: Machine, run_id: str) -> Iterator[float]:
     """Yield the seconds of each block, from the request for it to its result."""
-    with Store.open(box.database, create=False) as store:
+    with Store.open(machine.database, create=False) as store:
         events = store.events_after(store.summary(run_id).session, 0)
     began: float | None = None
     for event in events:
@@ -111,18 +111,18 @@ def _moment(event: Event) -> float:
     return datetime.fromisoformat(event.at).timestamp()
 
 
-def _sweep(box: Box, folder: Path) -> Figure:
+def _sweep(machine: Machine, folder: Path) -> Figure:
     (folder / "nets.py").write_text(SOURCE)
     models = [f"{folder / 'nets.py'}:{name}" for name in MODELS]
-    box.etui("run", *models, *SWEEP)
+    machine.etui("run", *models, *SWEEP)
     together_s: list[float] = []
     one_by_one_s: list[float] = []
     for _ in range(PAIRS):
         start = time.perf_counter()
-        box.etui("run", *models, *SWEEP)
+        machine.etui("run", *models, *SWEEP)
         together_s.append(time.perf_counter() - start)
         start = time.perf_counter()
         for model in models:
-            box.etui("run", model, *SWEEP)
+            machine.etui("run", model, *SWEEP)
         one_by_one_s.append(time.perf_counter() - start)
     return ratio("sweep of twelve cached programs", together_s, one_by_one_s, 1.0, "its sessions one by one")

@@ -20,7 +20,7 @@ from etui.text import signed
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import busy_core
 from tests.documents import ENVIRONMENT, make_document
-from tests.machines import Box, box_in
+from tests.machines import Machine, machine_in
 
 MODEL = "resnet18"
 SLOWDOWNS = (0.0, 0.03, 0.05, 0.10)
@@ -30,11 +30,11 @@ PRESET = PRESETS["default"]
 
 def figures(folder: Path) -> list[Figure]:
     """Each slowdown is added to the same program, measured by the engine, and compared like any pair."""
-    with box_in(folder) as box:
-        box.etui("run", MODEL, "--repeat", "20", "--warmup", "2")
-        job = _job(box)
+    with machine_in(folder) as machine:
+        machine.etui("run", MODEL, "--repeat", "20", "--warmup", "2")
+        job = _job(machine)
         figures = [figure for slowdown in SLOWDOWNS for figure in _planted(job, slowdown)]
-        return [*figures, *_load_in_one_block(job), _burning(box)]
+        return [*figures, *_load_in_one_block(job), _burning(machine)]
 
 
 def _planted(job: MeasureJob, slowdown: float) -> list[Figure]:
@@ -81,15 +81,15 @@ def _load_in_one_block(job: MeasureJob) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _burning(box: Box) -> Figure:
+def _burning(machine: Machine) -> Figure:
     """Run ``etui run`` while a loop keeps a core busy; check that the row, the details and the JSON report it."""
     with busy_core():
-        done = box.etui("run", MODEL, "--preset", "quick", "--json")
+        done = machine.etui("run", MODEL, "--preset", "quick", "--json")
     (run,) = json.loads(done.stdout)
     places = {
         "JSON": "foreign load" in run["flags"],
-        "row": "foreign load" in box.etui("runs").stdout.splitlines()[1],
-        "details": "flag         foreign load: something else used" in box.etui("show", run["id"]).stdout,
+        "row": "foreign load" in machine.etui("runs").stdout.splitlines()[1],
+        "details": "flag         foreign load: something else used" in machine.etui("show", run["id"]).stdout,
     }
     silent = [place for place, reports in places.items() if not reports]
     return Figure("a core burns during etui run: places silent", float(len(silent)), 0, "of 3", ", ".join(run["flags"]))
@@ -120,13 +120,13 @@ def _block(job: MeasureJob, slowdown: float) -> Block:
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Block)
 
 
-def _job(box: Box) -> MeasureJob:
+def _job(machine: Machine) -> MeasureJob:
     """Return the job of a block of the default preset, for the prepared program."""
-    run = box.document(box.summaries()[0]["id"])
+    run = machine.document(machine.summaries()[0]["id"])
     assert run.artifact is not None and run.threads is not None
-    (bundle,) = [path for path in (box.cache / "models").iterdir() if path.is_dir()]
+    (bundle,) = [path for path in (machine.cache / "models").iterdir() if path.is_dir()]
     return MeasureJob(
-        bundle=str(bundle), model=MODEL, program=str(box.cache / "programs" / run.artifact.key / "program.pte"),
+        bundle=str(bundle), model=MODEL, program=str(machine.cache / "programs" / run.artifact.key / "program.pte"),
         delegate=run.delegate, variant="plain", index=0, position=0, threads=run.threads, warmup=None, samples=None,
         block_s=PRESET.block_s, min_samples=5, min_warmup=3, limit_s=30.0,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.benchmarks.figures import Figure, ratio
-from tests.machines import box_in
+from tests.machines import machine_in
 
 SWEEP = ("resnet18", "--precision", "fp32,int8", "--delegate", "xnnpack,portable")
 
@@ -18,11 +18,11 @@ def figures(folder: Path) -> list[Figure]:
     sequential: list[float] = []
     for number in range(2):
         for jobs, series in (("", parallel), ("1", sequential)):
-            with box_in(folder / f"{number}{jobs}") as box:
-                box.folder.mkdir()
-                box.environment["ETUI_PREPARE_JOBS"] = jobs
-                box.etui("run", *SWEEP, "--export-only", "-o", box.folder / "programs")
-                series.append(_preparing_s([one["id"] for one in box.summaries()], box.database))
+            with machine_in(folder / f"{number}{jobs}") as machine:
+                machine.folder.mkdir()
+                machine.environment["ETUI_PREPARE_JOBS"] = jobs
+                machine.etui("run", *SWEEP, "--export-only", "-o", machine.folder / "programs")
+                series.append(_preparing_s([one["id"] for one in machine.summaries()], machine.database))
     return [ratio("preparing four programs", parallel, sequential, 0.65, "one after the other")]
 
 

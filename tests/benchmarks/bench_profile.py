@@ -12,7 +12,7 @@ from etui.insight import OperatorSide
 from etui.store import Store
 from tests.benchmarks.figures import Figure
 from tests.documents import make_document
-from tests.machines import Box, box_in
+from tests.machines import Machine, machine_in
 from tests.profiles import make_profile
 
 TIMES = 5
@@ -21,11 +21,11 @@ FEW = ("--preset", "quick", "--repeat", "20", "--warmup", "3")
 
 def figures(folder: Path) -> list[Figure]:
     """Measure resnet18 on XNNPACK in FP32, and a synthetic profile."""
-    with box_in(folder) as box:
-        (run_id,) = box.detach("resnet18", *FEW)
-        box.wait_for_status(run_id, "done", "failed")
-        box.etui("profile", run_id)
-        profiles = [_profile(box, run_id) for _ in range(TIMES)]
+    with machine_in(folder) as machine:
+        (run_id,) = machine.detach("resnet18", *FEW)
+        machine.wait_for_status(run_id, "done", "failed")
+        machine.etui("profile", run_id)
+        profiles = [_profile(machine, run_id) for _ in range(TIMES)]
     seconds = [spent for spent, _ in profiles]
     sides = [side for _, side in profiles]
     added = [100 * (overhead(side) or 0.0) for side in sides]
@@ -41,11 +41,11 @@ def figures(folder: Path) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _profile(box: Box, run_id: str) -> tuple[float, OperatorSide]:
+def _profile(machine: Machine, run_id: str) -> tuple[float, OperatorSide]:
     start = time.perf_counter()
-    box.etui("profile", run_id, "--again")
+    machine.etui("profile", run_id, "--again")
     spent = time.perf_counter() - start
-    profile = box.document(run_id).profile
+    profile = machine.document(run_id).profile
     assert profile is not None
     return spent, profile.program
 

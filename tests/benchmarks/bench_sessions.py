@@ -21,7 +21,7 @@ from etui.analysis.session_variance import SessionLatency, unusual_sessions
 from etui.results import RunDocument
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.load import busy_core
-from tests.machines import Box, box_in
+from tests.machines import Machine, machine_in
 
 SESSIONS = 24
 LOADED = 8
@@ -44,20 +44,20 @@ def figures(folder: Path) -> list[Figure]:
     """Measure sessions of one small network, a third of them under a temporary load on one core; then resnet18 on a
     quiet machine and under a load on every core."""
     (folder / "small.py").write_text(MODEL)
-    with box_in(folder) as box:
-        box.environment["ETUI_WAIT_QUIET"] = "0"
+    with machine_in(folder) as machine:
+        machine.environment["ETUI_WAIT_QUIET"] = "0"
         reference = f"{folder / 'small.py'}:net"
-        box.etui("run", reference, "--preset", "quick")
+        machine.etui("run", reference, "--preset", "quick")
         generator = random.Random(SEED)
         loaded = set(generator.sample(range(SESSIONS), LOADED))
         runs = []
         for number in range(SESSIONS):
             with _temporary_load(generator.random()) if number in loaded else ExitStack():
-                runs.append((_measured(box, reference)[0], number in loaded))
+                runs.append((_measured(machine, reference)[0], number in loaded))
         return [
             *_same_program(runs),
             *_planted([run for run, under_load in runs if not under_load]),
-            _under_full_load(box),
+            _under_full_load(machine),
         ]
 
 
@@ -104,13 +104,13 @@ def _planted(runs: Sequence[RunDocument]) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _under_full_load(box: Box) -> Figure:
+def _under_full_load(machine: Machine) -> Figure:
     """Count verdicts under a load on every core that contradict the quiet machine."""
-    quiet = _measured(box, "resnet18", "-p", "fp32,int8")
+    quiet = _measured(machine, "resnet18", "-p", "fp32,int8")
     with ExitStack() as loads:
         for _ in range(os.cpu_count() or 1):
             loads.enter_context(busy_core())
-        loaded = _measured(box, "resnet18", "-p", "fp32,int8")
+        loaded = _measured(machine, "resnet18", "-p", "fp32,int8")
     shown, wrong = [], 0
     for calm, loud in zip(quiet, loaded, strict=True):
         assert calm.speedup is not None and loud.speedup is not None
@@ -144,12 +144,12 @@ def _slowed(run: RunDocument) -> RunDocument:
     return msgspec.structs.replace(run, blocks=blocks, latency_ms=latency_stats(blocks))
 
 
-def _measured(box: Box, model: str, *options: str) -> list[RunDocument]:
+def _measured(machine: Machine, model: str, *options: str) -> list[RunDocument]:
     """Return the runs of a session of the default preset."""
-    before = {summary["id"] for summary in box.summaries()}
-    box.etui("run", model, *options, status=None)
-    new = [summary["id"] for summary in box.summaries() if summary["id"] not in before]
-    return [box.document(run_id) for run_id in reversed(new)]
+    before = {summary["id"] for summary in machine.summaries()}
+    machine.etui("run", model, *options, status=None)
+    new = [summary["id"] for summary in machine.summaries() if summary["id"] not in before]
+    return [machine.document(run_id) for run_id in reversed(new)]
 
 
 @contextmanager

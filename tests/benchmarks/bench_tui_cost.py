@@ -11,7 +11,7 @@ from pathlib import Path
 from etui.store import Store
 from tests.benchmarks.bench_tui import Screen, terminal
 from tests.benchmarks.figures import Figure
-from tests.machines import ETUI, box_in
+from tests.machines import ETUI, machine_in
 
 WRITER = Path(__file__).with_name("log_writer.py")
 MEASURED_S = 20.0
@@ -25,9 +25,9 @@ def figures(folder: Path) -> list[Figure]:
 
 def _during_a_run(folder: Path) -> Figure:
     folder.mkdir()
-    with box_in(folder) as box:
-        run_id = box.detach("resnet18", "--precision", "fp32", "--delegate", "xnnpack")[0]
-        with terminal([str(ETUI)], folder) as screen, Store.open(box.database) as store:
+    with machine_in(folder) as machine:
+        run_id = machine.detach("resnet18", "--precision", "fp32", "--delegate", "xnnpack")[0]
+        with terminal([str(ETUI)], folder) as screen, Store.open(machine.database) as store:
             screen.wait(rb"Runs 1")
             session = store.summary(run_id).session
 

@@ -92,11 +92,11 @@ def _fill_tables(connection: sqlite3.Connection, count: int) -> None:
                        (count - 1, RUNS_PER_SESSION))  # fmt: skip
     connection.execute("CREATE TEMP TABLE template AS SELECT * FROM runs WHERE id = ?", (first,))
     connection.execute("CREATE TEMP TABLE texts AS SELECT * FROM details WHERE run = ?", (first,))
-    for box in BOXES:
+    for machine in BOXES:
         connection.execute(
             "INSERT INTO environments (id, box, detail) SELECT ?, ?, json_set(detail, '$.box', ?) FROM environments"
             " LIMIT 1",
-            (f"environment {box}", box, box),
+            (f"environment {machine}", machine, machine),
         )
     connection.execute(
         "INSERT INTO sessions (id, created_at, box, spec, imported, finished_at) SELECT session_id(n),"  # noqa: S608

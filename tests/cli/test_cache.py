@@ -16,7 +16,7 @@ from etui.jobs import BundleResult, LowerResult
 from etui.results import Artifact, InputsInfo, ModelInfo, Stage, WeightsInfo
 from tests.cli.conftest import Etui
 from tests.documents import make_document
-from tests.machines import ETUI, PATIENCE_S, Box
+from tests.machines import ETUI, PATIENCE_S, Machine
 
 ONE, TWO, THREE, FOUR = "1" * 32, "2" * 32, "3" * 32, "4" * 32
 DAY_S = 86_400
@@ -146,19 +146,19 @@ def test_a_wrong_request_removes_nothing(etui: Etui, root: Path, arguments: list
 
 
 @pytest.mark.parametrize(("answer", "left"), [(b"n\n", {ONE}), (b"y\n", set())])
-def test_on_a_terminal_it_asks_first(box: Box, answer: bytes, left: set[str]) -> None:
-    add_program(box.cache, ONE, model="resnet18", precision="int8")
+def test_on_a_terminal_it_asks_first(machine: Machine, answer: bytes, left: set[str]) -> None:
+    add_program(machine.cache, ONE, model="resnet18", precision="int8")
     ours, theirs = os.openpty()
     try:
         os.write(ours, answer)
         done = subprocess.run(
             [ETUI, "cache", "clean", "--all"], stdin=theirs, capture_output=True, text=True, check=True,
-            env=box.environment, timeout=PATIENCE_S,
+            env=machine.environment, timeout=PATIENCE_S,
         )  # fmt: skip
     finally:
         os.close(ours)
         os.close(theirs)
-    assert entries(box.cache) == left and ONE[:12] in done.stderr and done.stdout == ""
+    assert entries(machine.cache) == left and ONE[:12] in done.stderr and done.stdout == ""
 
 
 def test_leftovers_of_killed_processes_are_listed_and_removed(etui: Etui, root: Path) -> None:

@@ -18,7 +18,7 @@ from tests.benchmarks.many_runs import fill
 from tests.cli.conftest import Etui
 from tests.documents import make_document
 from tests.facts import lacking
-from tests.machines import Box, ended
+from tests.machines import Machine, ended
 
 Stored = Callable[..., None]
 Written = Callable[..., Path]
@@ -268,7 +268,7 @@ def test_doctor_ends_with_one_where_nothing_can_be_measured(etui: Etui, database
 def test_doctor_watches_until_it_is_told_to_stop(etui: Etui, tmp_path: Path) -> None:
     (line,) = etui("doctor", "--for", "1", "--json").stdout.splitlines()
     assert {"busy_cores", "steal_share", "cpu_pressure", "governor"} <= json.loads(line).keys()
-    watching = Box(tmp_path).start("doctor", "--watch")
+    watching = Machine(tmp_path).start("doctor", "--watch")
     assert watching.stdout is not None
     assert "busy cores" in watching.stdout.readline()
     assert watching.stdout.readline().count(":") >= 2

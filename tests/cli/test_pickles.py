@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.machines import Box
+from tests.machines import Machine
 
 SHORT = ("--repeat", "20", "--warmup", "2")
 
@@ -39,22 +39,24 @@ def _exported(path: Path, by_name: object) -> Path:
 
 
 @pytest.mark.parametrize("command", ["run", "sweep"])
-def test_nothing_is_queued_and_the_message_says_what_it_would_run(box: Box, tmp_path: Path, command: str) -> None:
+def test_nothing_is_queued_and_the_message_says_what_it_would_run(
+    machine: Machine, tmp_path: Path, command: str
+) -> None:
     proof = tmp_path / "proof"
     path = _exported(tmp_path / "evil.pt2", _Call(os.mkdir, str(proof)))
-    refused = box.etui(command, *(["--models"] if command == "sweep" else []), path, status=2)
+    refused = machine.etui(command, *(["--models"] if command == "sweep" else []), path, status=2)
     assert "posix.mkdir" in refused.stderr and "--allow-pickle" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
-    assert not proof.exists() and not box.processes()
+    assert not proof.exists() and not machine.processes()
 
 
 @pytest.mark.slow
-def test_what_is_allowed_is_run_and_can_be_used_again(box: Box, tmp_path: Path) -> None:
+def test_what_is_allowed_is_run_and_can_be_used_again(machine: Machine, tmp_path: Path) -> None:
     path = _exported(tmp_path / "mine.pt2", _Call(dict))
-    box.etui("run", path, *SHORT, status=2)
-    box.etui("run", path, *SHORT, "--allow-pickle")
-    (summary,) = box.summaries()
+    machine.etui("run", path, *SHORT, status=2)
+    machine.etui("run", path, *SHORT, "--allow-pickle")
+    (summary,) = machine.summaries()
     assert summary["status"] == "done"
-    box.etui("profile", summary["id"], "--inferences", "5")
+    machine.etui("profile", summary["id"], "--inferences", "5")
     # The front end looks first; so does who loads it, where nothing of the kind was allowed.
-    box.etui("run", path, *SHORT, status=2)
+    machine.etui("run", path, *SHORT, status=2)

@@ -13,7 +13,7 @@ import pytest
 from etui.store import Store
 from tests.cli.conftest import Etui
 from tests.documents import make_document
-from tests.machines import Box
+from tests.machines import Machine
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MORE = ("--precision", "fp32,int8", "--delegate", "xnnpack", "--seed", "3", "--repeat", "40", "--keep-fp32", "fc")
@@ -142,12 +142,12 @@ def test_a_module_that_the_model_does_not_have_is_found_before_queueing(
 
 
 @pytest.mark.slow
-def test_a_session_file_measures_one_session_per_model(box: Box, tmp_path: Path) -> None:
+def test_a_session_file_measures_one_session_per_model(machine: Machine, tmp_path: Path) -> None:
     path = tmp_path / "bench.toml"
     models = f'["{TINY}:spoiled", "{TINY}:convolutional"]'
     path.write_text(f"models = {models}\npreset = 'quick'\nrepeat = 4\nwarmup = 1\nthreads = 1\ntimeout = 240\n")
-    first = json.loads(box.etui("run", "--config", path, "--json", status=None).stdout)
+    first = json.loads(machine.etui("run", "--config", path, "--json", status=None).stdout)
     assert [run["model"] for run in first] == ["tiny-spoiled", "tiny-convolutional"]
     assert len({run["session"] for run in first}) == 2 and {run["status"] for run in first} == {"done"}
-    plan = json.loads(box.etui("run", "--config", path, "--dry-run", "--json").stdout)
+    plan = json.loads(machine.etui("run", "--config", path, "--dry-run", "--json").stdout)
     assert (plan["cached"], plan["sessions"][0]["basis"]) == (2, "similar")

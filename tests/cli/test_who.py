@@ -21,7 +21,7 @@ from etui.runner.machine_lock import hold
 from etui.spec import SessionSpec, Variant
 from etui.store import Store
 from tests.cli.conftest import Etui
-from tests.machines import Box, box_in, until
+from tests.machines import Machine, machine_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -54,8 +54,8 @@ def another(path: Path, doing: str) -> Iterator[int]:
         process.join()
 
 
-def asked(etui: Etui | Box, *arguments: str | Path) -> dict[str, Any]:
-    done = etui.etui(*arguments, "who", "--json") if isinstance(etui, Box) else etui(*arguments, "who", "--json")
+def asked(etui: Etui | Machine, *arguments: str | Path) -> dict[str, Any]:
+    done = etui.etui(*arguments, "who", "--json") if isinstance(etui, Machine) else etui(*arguments, "who", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -114,23 +114,27 @@ def test_a_database_that_cannot_be_read_is_not_an_error(etui: Etui, database: Pa
 
 @pytest.mark.slow
 def test_the_runs_that_are_measured_and_the_command_that_stops_them(tmp_path: Path) -> None:
-    with box_in(tmp_path / "one") as one, box_in(tmp_path / "two") as two, box_in(tmp_path / "three") as three:
-        for box in (one, two, three):
-            box.folder.mkdir()
-            box.environment["ETUI_BOX_LOCK"] = str(tmp_path / "box.lock")
+    with (
+        machine_in(tmp_path / "one") as one,
+        machine_in(tmp_path / "two") as two,
+        machine_in(tmp_path / "three") as three,
+    ):
+        for machine in (one, two, three):
+            machine.folder.mkdir()
+            machine.environment["ETUI_BOX_LOCK"] = str(tmp_path / "box.lock")
         (run_id,) = one.detach(MODEL, *LONG)
         one.wait_for_status(run_id, "measuring")
         waiting_ids = {}
-        for box in (two, three):
-            (waiting_ids[box],) = box.detach(MODEL, *LONG)
-            box.wait_for_event(waiting_ids[box], "waiting for the machine")
+        for machine in (two, three):
+            (waiting_ids[machine],) = machine.detach(MODEL, *LONG)
+            machine.wait_for_event(waiting_ids[machine], "waiting for the machine")
         here, there = asked(one), asked(two)
         for answer in (here, there):
             assert answer["holder"]["pid"] == one.runner().pid
             assert answer["holder"]["database"] == str(one.database)
             assert [run["id"] for work in answer["holder"]["work"] for run in work["runs"]] == [run_id]
             assert [(user["pid"], user["database"]) for user in answer["waiting"]] == [
-                (box.runner().pid, str(box.database)) for box in (two, three)
+                (machine.runner().pid, str(machine.database)) for machine in (two, three)
             ]
         assert (there["database"]["runner"], there["database"]["pid"]) == ("held", two.runner().pid)
         # The printed commands stop them, from anywhere.
@@ -138,7 +142,7 @@ def test_the_runs_that_are_measured_and_the_command_that_stops_them(tmp_path: Pa
             words = shlex.split(user["advice"].partition(": ")[2])
             two.etui(*words[1:])
         assert one.wait_for_status(run_id, "cancelled")
-        assert all(box.wait_for_status(waiting_id, "cancelled") for box, waiting_id in waiting_ids.items())
+        assert all(machine.wait_for_status(waiting_id, "cancelled") for machine, waiting_id in waiting_ids.items())
         until(lambda: asked(one)["holder"] is None)
         listed = json.loads(one.etui("cache", "--json").stdout)["entries"]
         (program,) = (entry for entry in listed if entry["kind"] == "program")

@@ -163,13 +163,13 @@ def test_doctor(golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     of_files = {"frequency governor", "turbo", "heat", "virtual machine", "memory", "CPU quota"}
     (tmp_path / "empty").mkdir()
     roots = [tmp_path / "empty", planted(tmp_path / "unfit", bad=True), planted(tmp_path / "fit", bad=False)]
-    said, examine = [], doctor.examine
+    printed, examine = [], doctor.examine
     for root in roots:
         findings = [one for one in examine(tmp_path / "etui.db", root) if one.name in of_files]
         monkeypatch.setattr(doctor, "examine", lambda _, findings=findings: findings)
         shown = CliRunner().invoke(cli, ["--db", str(tmp_path / "etui.db"), "doctor"]).output
-        said.append("\n".join(shown.splitlines()[1:]))  # the first line names this machine
-    golden("doctor", re.sub(r"for \d+ cores?", "for N cores", "\n\n".join(said)))
+        printed.append("\n".join(shown.splitlines()[1:]))  # the first line names this machine
+    golden("doctor", re.sub(r"for \d+ cores?", "for N cores", "\n\n".join(printed)))
 
 
 def test_errors(golden: Golden, transcript: Transcript, stored: Stored) -> None:

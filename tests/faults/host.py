@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import psutil
 
-from tests.machines import ETUI, Box, restore_signals
+from tests.machines import ETUI, Machine, restore_signals
 
 LINGER_S = 4.0
 """How long a runner stays after its last session: long enough for the next command of a round to find it warm."""
@@ -73,7 +73,7 @@ class Front:
             return None
 
 
-class Host(Box):
+class Host(Machine):
     """A ``Box`` whose database, cache, state and temporary files are in separate folders (with ``mounts``: on separate
     disks). ``user`` is another user's id that commands run as, ``lock`` a lock file shared with another host."""
 

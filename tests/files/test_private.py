@@ -19,7 +19,7 @@ from etui.runner.program_cache import ProgramCache
 from etui.store import Store
 from etui.store.transfer import write_documents
 from tests.documents import make_document
-from tests.machines import ETUI, Box
+from tests.machines import ETUI, Machine
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 
@@ -116,11 +116,11 @@ def test_private_file_is_never_accessible_to_others(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_measured_run_leaves_nothing_accessible_to_others(box: Box, tmp_path: Path) -> None:
+def test_measured_run_leaves_nothing_accessible_to_others(machine: Machine, tmp_path: Path) -> None:
     folder = tmp_path / "etui"
-    box.environment |= {"ETUI_DB": str(folder / "data" / "etui.db"), "ETUI_CACHE": str(folder / "cache")}
-    box.environment["ETUI_STATE"] = str(folder / "state")
-    box.database = folder / "data" / "etui.db"
+    machine.environment |= {"ETUI_DB": str(folder / "data" / "etui.db"), "ETUI_CACHE": str(folder / "cache")}
+    machine.environment["ETUI_STATE"] = str(folder / "state")
+    machine.database = folder / "data" / "etui.db"
     # A shell sets the umask for the command, and the runner that it starts inherits it.
     command = 'umask 0; exec "$@"'
     out = tmp_path / "out"
@@ -132,11 +132,11 @@ def test_measured_run_leaves_nothing_accessible_to_others(box: Box, tmp_path: Pa
     for arguments in commands:
         done = subprocess.run(
             ["sh", "-c", command, "sh", ETUI, *arguments],
-            env=box.environment, capture_output=True, text=True, timeout=240, check=False,
+            env=machine.environment, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    run_id = box.summaries()[0]["id"]
-    box.etui("profile", run_id, "--inferences", "2")
+    run_id = machine.summaries()[0]["id"]
+    machine.etui("profile", run_id, "--inferences", "2")
     made = [path.name for path in folder.rglob("*")]
     assert {"program.pte", "etui.db", "weights.safetensors"} <= set(made) and any(x.startswith("runner-") for x in made)
     assert _accessible_to_others(folder) == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines import Box
+from tests.machines import Machine
 from tests.models_zoo import zoo
 
 FEW = ("--repeat", "2", "--warmup", "1", "--inputs", "4", "--calibration", "4", "--json")
@@ -40,11 +40,13 @@ EXPECTED: dict[str, dict[str, str]] = {
 pytestmark = pytest.mark.slow
 
 
-def outcomes(box: Box, model: str, precisions: str, delegate: str) -> dict[str, str]:
+def outcomes(machine: Machine, model: str, precisions: str, delegate: str) -> dict[str, str]:
     """Return the verdict or error of each variant of one session."""
-    done = box.etui("run", f"{zoo.__file__}:{model}", "-p", precisions, "-d", delegate, "--no-check", *FEW, status=None)
+    done = machine.etui(
+        "run", f"{zoo.__file__}:{model}", "-p", precisions, "-d", delegate, "--no-check", *FEW, status=None
+    )
     assert done.returncode in (0, 1, 3), done.stderr
-    runs = [box.document(summary["id"]) for summary in json.loads(done.stdout)]
+    runs = [machine.document(summary["id"]) for summary in json.loads(done.stdout)]
     failed = any(run.status == "failed" for run in runs)
     crossed = any(run.accuracy is not None and run.accuracy.verdict == "FAIL" for run in runs)
     assert done.returncode == (3 if failed else 1 if crossed else 0)
@@ -57,11 +59,11 @@ def outcomes(box: Box, model: str, precisions: str, delegate: str) -> dict[str, 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(("delegate", "variants"), [("xnnpack", XNNPACK), ("openvino", OPENVINO)])
 def test_model_is_judged_or_its_error_names_the_cause(
-    warm_box: Box, model: str, delegate: str, variants: tuple[str, ...]
+    warm_machine: Machine, model: str, delegate: str, variants: tuple[str, ...]
 ) -> None:
     if delegate == "openvino" and find_spec("openvino") is None:
         pytest.skip("openvino is not installed")
-    found = outcomes(warm_box, model, ",".join(variant.partition("/")[0] for variant in variants), delegate)
+    found = outcomes(warm_machine, model, ",".join(variant.partition("/")[0] for variant in variants), delegate)
     expected = {variant: EXPECTED.get(model, {}).get(variant, "PASS") for variant in variants}
     assert found.keys() == expected.keys()
     wrong = {variant: text for variant, text in found.items() if not re.search(expected[variant], text)}

@@ -12,7 +12,7 @@ import pytest
 
 from etui.programs.program import read_program
 from tests.facts import lacking
-from tests.machines import ETUI, PATIENCE_S, Box
+from tests.machines import ETUI, PATIENCE_S, Machine
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,8 @@ def patched(source: Path, target: Path, old: bytes, new: bytes) -> Path:
     return target
 
 
-def test_program_of_a_plain_script(box: Box, made: Path) -> None:
-    shown = box.etui("inspect", made / "xnnpack.pte").stdout
+def test_program_of_a_plain_script(machine: Machine, made: Path) -> None:
+    shown = machine.etui("inspect", made / "xnnpack.pte").stdout
     assert "loads here   yes" in shown
     for part in (
         "method forward",
@@ -37,13 +37,13 @@ def test_program_of_a_plain_script(box: Box, made: Path) -> None:
         f"{(made / 'xnnpack.pte').stat().st_size:,} bytes",
     ):
         assert part in shown
-    report = json.loads(box.etui("inspect", made / "two.pte", "--json").stdout)
+    report = json.loads(machine.etui("inspect", made / "two.pte", "--json").stdout)
     assert [method["name"] for method in report["methods"]] == ["encode", "forward"]
     assert report["loads"] is True and report["problem"] == ""
-    assert not box.database.exists() and not box.cache.exists() and not box.processes()
+    assert not machine.database.exists() and not machine.cache.exists() and not machine.processes()
 
 
-def test_existing_memory_limit_is_kept(box: Box, made: Path) -> None:
+def test_existing_memory_limit_is_kept(machine: Machine, made: Path) -> None:
     code = (
         "import os, resource, sys; "
         f"resource.setrlimit(resource.RLIMIT_AS, ({12 << 30}, {12 << 30})); "
@@ -51,23 +51,23 @@ def test_existing_memory_limit_is_kept(box: Box, made: Path) -> None:
     )
     arguments = [sys.executable, "-c", code, str(ETUI), "inspect", str(made / "xnnpack.pte")]
     done = subprocess.run(
-        arguments, capture_output=True, text=True, env=box.environment, timeout=PATIENCE_S, check=False
+        arguments, capture_output=True, text=True, env=machine.environment, timeout=PATIENCE_S, check=False
     )
     assert "loads here   yes" in done.stdout, done.stdout + done.stderr
 
 
-def test_unavailable_backend(box: Box, made: Path) -> None:
-    done = box.etui("inspect", made / "vulkan.pte", status=3)
+def test_unavailable_backend(machine: Machine, made: Path) -> None:
+    done = machine.etui("inspect", made / "vulkan.pte", status=3)
     assert not lacking(done.stdout, "VulkanBackend, 1 partition", "Vulkan build")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("etui: ") and not lacking(done.stderr, "vulkan.pte", "VulkanBackend")
 
 
-def test_weights_in_a_separate_file(box: Box, made: Path) -> None:
-    done = box.etui("inspect", made / "outside.pte", status=3)
+def test_weights_in_a_separate_file(machine: Machine, made: Path) -> None:
+    done = machine.etui("inspect", made / "outside.pte", status=3)
     assert not lacking(done.stderr, ".ptd", "--data")
-    assert "loads here   yes" in box.etui("inspect", made / "outside.pte", "--data", made / "outside.ptd").stdout
-    assert "data file (.ptd)" in box.etui("inspect", made / "outside.ptd", status=2).stderr
+    assert "loads here   yes" in machine.etui("inspect", made / "outside.pte", "--data", made / "outside.ptd").stdout
+    assert "data file (.ptd)" in machine.etui("inspect", made / "outside.ptd", status=2).stderr
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_weights_in_a_separate_file(box: Box, made: Path) -> None:
     ],
 )
 def test_invalid_input_is_reported_in_one_line(
-    box: Box, made: Path, tmp_path: Path, kind: str, status: int, message: str
+    machine: Machine, made: Path, tmp_path: Path, kind: str, status: int, message: str
 ) -> None:
     good, bad = made / "xnnpack.pte", tmp_path / "bad.pte"
     content, extra = good.read_bytes(), []
@@ -120,23 +120,23 @@ def test_invalid_input_is_reported_in_one_line(
             patched(good, bad, b"XN01", b"\xff\xff\xff\x7f")
         case "data that is none":
             bad, extra = made / "outside.pte", ["--data", str(good)]
-    done = box.etui("inspect", bad, *extra, status=status)
+    done = machine.etui("inspect", bad, *extra, status=status)
     assert message in done.stderr
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("etui: ")
     assert (done.stdout == "") == (status == 2)
-    assert not box.processes()
+    assert not machine.processes()
 
 
-def test_control_sequences_in_names_do_not_reach_the_terminal(box: Box, made: Path, tmp_path: Path) -> None:
+def test_control_sequences_in_names_do_not_reach_the_terminal(machine: Machine, made: Path, tmp_path: Path) -> None:
     bad = patched(made / "plain.pte", tmp_path / "bad.pte", b"forward", b"\x1b[31mX\n")
-    done = box.etui("inspect", bad, status=None)
+    done = machine.etui("inspect", bad, status=None)
     assert "method X" in done.stdout and "\x1b" not in done.stdout + done.stderr
 
 
-def test_time_limit(box: Box, made: Path) -> None:
-    done = box.etui("inspect", made / "xnnpack.pte", "--timeout", "0.1", status=None)
+def test_time_limit(machine: Machine, made: Path) -> None:
+    done = machine.etui("inspect", made / "xnnpack.pte", "--timeout", "0.1", status=None)
     assert done.returncode in (3, 4) and "0.1 s" in done.stderr
-    assert not box.processes()
+    assert not machine.processes()
 
 
 def of_version(version: int) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from etui.host.compiler import compiler_problem
 from etui.results import RunDocument
 from etui.runner.program_cache import COMPILER
-from tests.machines import Box
+from tests.machines import Machine
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -23,13 +23,13 @@ BASELINES = ["onnxruntime"] if compiler_problem() else ["compile", "onnxruntime"
 
 
 @pytest.fixture(scope="module")
-def measured(warm_box: Box) -> dict[str, RunDocument]:
+def measured(warm_machine: Machine) -> dict[str, RunDocument]:
     """Return the runs of one session by label."""
-    done = warm_box.etui(
+    done = warm_machine.etui(
         "run", MODEL, "-p", "fp32,int8", "--baseline", ",".join(BASELINES), *FEW, "--json", status=None
     )
     assert done.returncode in (0, 1), done.stderr
-    runs = [warm_box.document(summary["id"]) for summary in json.loads(done.stdout)]
+    runs = [warm_machine.document(summary["id"]) for summary in json.loads(done.stdout)]
     return {f"{run.precision}/{run.delegate}": run for run in runs}
 
 
@@ -69,44 +69,49 @@ def test_what_a_baseline_depends_on_is_stored_only_with_its_runs(measured: dict[
         assert (run.delegation is None) == (run.delegate in BASELINES)
 
 
-def test_same_programs_are_taken_from_the_cache(warm_box: Box, measured: dict[str, RunDocument]) -> None:
-    done = warm_box.etui("run", MODEL, "-d", ",".join(BASELINES), *FEW, "--json", status=None)
+def test_same_programs_are_taken_from_the_cache(warm_machine: Machine, measured: dict[str, RunDocument]) -> None:
+    done = warm_machine.etui("run", MODEL, "-d", ",".join(BASELINES), *FEW, "--json", status=None)
     for summary in json.loads(done.stdout):
-        run = warm_box.document(summary["id"])
+        run = warm_machine.document(summary["id"])
         before = measured[f"{run.precision}/{run.delegate}"]
         assert run.artifact and before.artifact and run.artifact.cached
         assert run.artifact.sha256 == before.artifact.sha256
 
 
-def test_changed_program_is_not_executed_but_made_again(warm_box: Box, measured: dict[str, RunDocument]) -> None:
+def test_changed_program_is_not_executed_but_made_again(
+    warm_machine: Machine, measured: dict[str, RunDocument]
+) -> None:
     artifact = measured["fp32/onnxruntime"].artifact
     assert artifact is not None
-    program = warm_box.cache / "programs" / artifact.key / "program.onnx"
+    program = warm_machine.cache / "programs" / artifact.key / "program.onnx"
     content = bytearray(program.read_bytes())
     content[-40] ^= 1
     program.write_bytes(content)
-    done = warm_box.etui("run", MODEL, "-d", "onnxruntime", *FEW, "--json", status=None)
-    again = warm_box.document(json.loads(done.stdout)[0]["id"])
+    done = warm_machine.etui("run", MODEL, "-d", "onnxruntime", *FEW, "--json", status=None)
+    again = warm_machine.document(json.loads(done.stdout)[0]["id"])
     assert again.artifact and not again.artifact.cached and again.artifact.sha256 == artifact.sha256
 
 
-def test_baseline_can_be_measured_again_in_a_duel(warm_box: Box, measured: dict[str, RunDocument]) -> None:
+def test_baseline_can_be_measured_again_in_a_duel(warm_machine: Machine, measured: dict[str, RunDocument]) -> None:
     ids = [measured["fp32/onnxruntime"].id, measured["fp32/xnnpack"].id]
-    done = warm_box.etui("duel", *ids, "--preset", "quick", "--json", status=None)
+    done = warm_machine.etui("duel", *ids, "--preset", "quick", "--json", status=None)
     assert done.returncode in (0, 1), done.stderr
-    assert {run["delegate"] for run in warm_box.summaries() if run["preset"] == "quick"} == {"onnxruntime", "xnnpack"}
+    assert {run["delegate"] for run in warm_machine.summaries() if run["preset"] == "quick"} == {
+        "onnxruntime",
+        "xnnpack",
+    }
 
 
 @pytest.mark.parametrize("command", ["profile", "gap", "inspect"])
 def test_analyses_of_executorch_programs_are_refused(
-    warm_box: Box, measured: dict[str, RunDocument], command: str
+    warm_machine: Machine, measured: dict[str, RunDocument], command: str
 ) -> None:
-    done = warm_box.etui(command, measured["fp32/onnxruntime"].id, status=2)
+    done = warm_machine.etui(command, measured["fp32/onnxruntime"].id, status=2)
     (line,) = done.stderr.splitlines()
     assert "not available for ONNX Runtime programs" in line
 
 
-def test_programs_of_baselines_can_be_exported(warm_box: Box, tmp_path: Path) -> None:
-    warm_box.etui("run", MODEL, "-d", "onnxruntime", "--export-only", "-o", tmp_path)
+def test_programs_of_baselines_can_be_exported(warm_machine: Machine, tmp_path: Path) -> None:
+    warm_machine.etui("run", MODEL, "-d", "onnxruntime", "--export-only", "-o", tmp_path)
     (exported,) = tmp_path.iterdir()
     assert exported.name == "tiny-convolutional_fp32_onnxruntime.onnx"

@@ -17,7 +17,7 @@ from etui.host.cpus import measuring_cpus
 from etui.results import QuietCheck
 from etui.runner import session as session_module
 from etui.runner.session_context import Session
-from tests.machines import Box
+from tests.machines import Machine
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -36,33 +36,35 @@ def busy_program() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.slow
 def test_session_waiting_for_an_idle_machine_can_be_cancelled(
-    warm_box: Box, busy_program: subprocess.Popen[bytes]
+    warm_machine: Machine, busy_program: subprocess.Popen[bytes]
 ) -> None:
-    (run_id,) = warm_box.detach(MODEL, *SHORT, "--wait-quiet", "60")
-    warm_box.wait_for_event(run_id, "the machine is busy, ")
-    warm_box.etui("cancel", run_id)
-    assert warm_box.wait_for_status(run_id, "cancelled", "done", "failed") == "cancelled"
-    assert warm_box.document(run_id).blocks == []
+    (run_id,) = warm_machine.detach(MODEL, *SHORT, "--wait-quiet", "60")
+    warm_machine.wait_for_event(run_id, "the machine is busy, ")
+    warm_machine.etui("cancel", run_id)
+    assert warm_machine.wait_for_status(run_id, "cancelled", "done", "failed") == "cancelled"
+    assert warm_machine.document(run_id).blocks == []
 
 
 @pytest.mark.slow
 def test_session_on_a_busy_machine_is_measured_with_a_flag(
-    warm_box: Box, busy_program: subprocess.Popen[bytes]
+    warm_machine: Machine, busy_program: subprocess.Popen[bytes]
 ) -> None:
-    warm_box.etui("run", MODEL, *SHORT, "--wait-quiet", "0.01", status=None)
-    document = warm_box.document(warm_box.summaries()[0]["id"])
+    warm_machine.etui("run", MODEL, *SHORT, "--wait-quiet", "0.01", status=None)
+    document = warm_machine.document(warm_machine.summaries()[0]["id"])
     assert document.status == "done"
     assert document.quiet is not None and not document.quiet.calm and document.quiet.waited_s > 0
     # The names depend on what else the machine does in addition to the started program.
     assert document.quiet.by and all("pid " in one for one in document.quiet.by)
-    assert "busy start" in warm_box.summaries()[0]["flags"]
-    assert document.quiet.by[0] in warm_box.etui("show", document.id).stdout
+    assert "busy start" in warm_machine.summaries()[0]["flags"]
+    assert document.quiet.by[0] in warm_machine.etui("show", document.id).stdout
 
 
 @pytest.mark.slow
-def test_machine_load_is_not_checked_without_waiting(warm_box: Box, busy_program: subprocess.Popen[bytes]) -> None:
-    warm_box.etui("run", MODEL, *SHORT, status=None, ETUI_WAIT_QUIET="0")
-    document = warm_box.document(warm_box.summaries()[0]["id"])
+def test_machine_load_is_not_checked_without_waiting(
+    warm_machine: Machine, busy_program: subprocess.Popen[bytes]
+) -> None:
+    warm_machine.etui("run", MODEL, *SHORT, status=None, ETUI_WAIT_QUIET="0")
+    document = warm_machine.document(warm_machine.summaries()[0]["id"])
     assert document.quiet is None and "busy start" not in {flag.name for flag in document.flags}
     # The CPUs of each block are recorded, and the same for all variants.
     held = {tuple(block.cpus or ()) for block in (*document.blocks, *document.eager_blocks)}

@@ -12,15 +12,15 @@ import torch
 
 from etui.results import RunDocument
 from tests.facts import lacking
-from tests.machines import ETUI, Box
+from tests.machines import ETUI, Machine
 
 FEW = ("--repeat", "40", "--warmup", "2")
 
 pytestmark = pytest.mark.slow
 
 
-def _newest(box: Box) -> RunDocument:
-    return box.document(box.summaries()[0]["id"])
+def _newest(machine: Machine) -> RunDocument:
+    return machine.document(machine.summaries()[0]["id"])
 
 
 def _install(folder: Path, package: str, version: str) -> None:
@@ -53,89 +53,91 @@ def _train(folder: Path, seed: int) -> None:
     torch.save({"0.weight": weight, "0.bias": bias}, folder / "w.pt")
 
 
-def test_retrained_weights_are_prepared_again_and_reported(warm_box: Box, model: str, tmp_path: Path) -> None:
-    warm_box.etui("run", model, *FEW)
-    before = _newest(warm_box)
+def test_retrained_weights_are_prepared_again_and_reported(warm_machine: Machine, model: str, tmp_path: Path) -> None:
+    warm_machine.etui("run", model, *FEW)
+    before = _newest(warm_machine)
     _train(tmp_path, 2)
-    again = warm_box.etui("run", model, *FEW)
-    after = _newest(warm_box)
+    again = warm_machine.etui("run", model, *FEW)
+    after = _newest(warm_machine)
     assert "cached, nothing to prepare" not in again.stderr
     assert before.artifact is not None and after.artifact is not None
     assert before.artifact.key != after.artifact.key and before.artifact.sha256 != after.artifact.sha256
     # Against eager with the new weights, which both the program and its reference use.
     assert after.accuracy is not None and after.accuracy.verdict == "PASS"
-    compared = warm_box.etui("compare", before.id, after.id, status=None)
+    compared = warm_machine.etui("compare", before.id, after.id, status=None)
     assert "weights differ" in compared.stdout + compared.stderr
-    refused = warm_box.etui("duel", before.id, after.id, status=3)
+    refused = warm_machine.etui("duel", before.id, after.id, status=3)
     assert "its weights were embedded" in refused.stderr and "another content" in refused.stderr
-    assert "cached, nothing to prepare" in warm_box.etui("run", model, *FEW).stderr
+    assert "cached, nothing to prepare" in warm_machine.etui("run", model, *FEW).stderr
 
 
-def test_changed_helper_is_measured_and_the_old_program_is_refused(warm_box: Box, model: str, tmp_path: Path) -> None:
-    warm_box.etui("run", model, *FEW)
-    before = _newest(warm_box)
+def test_changed_helper_is_measured_and_the_old_program_is_refused(
+    warm_machine: Machine, model: str, tmp_path: Path
+) -> None:
+    warm_machine.etui("run", model, *FEW)
+    before = _newest(warm_machine)
     helper = tmp_path / "layers.py"
     helper.write_text(helper.read_text().replace("1.0", "9.0"))
-    warm_box.etui("run", model, *FEW)
-    after = _newest(warm_box)
+    warm_machine.etui("run", model, *FEW)
+    after = _newest(warm_machine)
     assert after.accuracy is not None and after.accuracy.verdict == "PASS"
     assert before.model.identity != after.model.identity
     assert before.artifact is not None and after.artifact is not None
     assert before.artifact.sha256 != after.artifact.sha256
-    refused = warm_box.etui("duel", before.id, after.id, status=3)
+    refused = warm_machine.etui("duel", before.id, after.id, status=3)
     assert "layers" in refused.stderr
 
 
-def test_upgraded_package_gets_new_workers(box: Box, model: str, tmp_path: Path) -> None:
+def test_upgraded_package_gets_new_workers(machine: Machine, model: str, tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
-    box.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    box.etui("run", model, *FEW)
-    first, fork_servers = _newest(box), {(one.pid, one.create_time()) for one in box.fork_servers()}
+    machine.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    machine.etui("run", model, *FEW)
+    first, fork_servers = _newest(machine), {(one.pid, one.create_time()) for one in machine.fork_servers()}
     _install(site, "executorch", "9.9.9")
-    box.etui("run", model, *FEW)
-    second = _newest(box)
+    machine.etui("run", model, *FEW)
+    second = _newest(machine)
     assert first.environment is not None and first.environment.versions["executorch"] != "9.9.9"
     assert second.environment is not None and second.environment.versions["executorch"] == "9.9.9"
-    assert fork_servers and not fork_servers & {(one.pid, one.create_time()) for one in box.fork_servers()}
+    assert fork_servers and not fork_servers & {(one.pid, one.create_time()) for one in machine.fork_servers()}
     assert first.artifact is not None and second.artifact is not None and first.artifact.key != second.artifact.key
 
 
-def test_session_fails_if_a_package_is_installed_meanwhile(box: Box, model: str, tmp_path: Path) -> None:
+def test_session_fails_if_a_package_is_installed_meanwhile(machine: Machine, model: str, tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()
-    box.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    (run_id,) = box.detach(model, "--repeat", "60000", "--timeout", "600")
-    box.wait_for_event(run_id, "block 1 of")
+    machine.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    (run_id,) = machine.detach(model, "--repeat", "60000", "--timeout", "600")
+    machine.wait_for_event(run_id, "block 1 of")
     _install(site, "torch", "9.9.9")
-    assert box.wait_for_status(run_id, "failed", "done") == "failed"
-    document = box.document(run_id)
+    assert machine.wait_for_status(run_id, "failed", "done") == "failed"
+    document = machine.document(run_id)
     assert not lacking(document.error or "", "packages", "torch")
 
 
-def test_other_settings_get_separate_workers_and_are_recorded(box: Box, model: str) -> None:
-    box.etui("run", model, *FEW)
-    plain = _newest(box)
+def test_other_settings_get_separate_workers_and_are_recorded(machine: Machine, model: str) -> None:
+    machine.etui("run", model, *FEW)
+    plain = _newest(machine)
     subprocess.run(
         ["nice", "-n", "3", str(ETUI), "run", model, *FEW],
-        env={**box.environment, "ONEDNN_MAX_CPU_ISA": "SSE41", "HF_TOKEN": "hf_geheim"},
+        env={**machine.environment, "ONEDNN_MAX_CPU_ISA": "SSE41", "HF_TOKEN": "hf_geheim"},
         check=True,
         capture_output=True,
     )
-    other = _newest(box)
-    runners = [one for one in box.processes() if "etui.runner" in one.cmdline()]
+    other = _newest(machine)
+    runners = [one for one in machine.processes() if "etui.runner" in one.cmdline()]
     assert {one.environ().get("ONEDNN_MAX_CPU_ISA") for one in runners} == {None, "SSE41"}
     assert plain.environment is not None and other.environment is not None
     assert (plain.environment.nice, other.environment.nice) == (os.nice(0), os.nice(0) + 3)
     assert "ONEDNN_MAX_CPU_ISA" not in (plain.environment.variables or {})
     assert (other.environment.variables or {})["ONEDNN_MAX_CPU_ISA"] == "SSE41"
-    assert all(b"hf_geheim" not in file.read_bytes() for file in box.folder.rglob("*") if file.is_file())
-    compared = json.loads(box.etui("compare", plain.id, other.id, "--json", status=None).stdout)
+    assert all(b"hf_geheim" not in file.read_bytes() for file in machine.folder.rglob("*") if file.is_file())
+    compared = json.loads(machine.etui("compare", plain.id, other.id, "--json", status=None).stdout)
     reasons = [reason["detail"] for reason in compared["comparisons"][0]["reasons"]]
     assert any(not lacking(reason, "nice", f"{os.nice(0)} and {os.nice(0) + 3}") for reason in reasons)
     assert any(not lacking(reason, "ONEDNN_MAX_CPU_ISA", "SSE41") for reason in reasons)
     # A run queued as before uses the first runner, which is still there.
-    box.etui("run", model, *FEW)
-    last = _newest(box).environment
+    machine.etui("run", model, *FEW)
+    last = _newest(machine).environment
     assert last is not None and last.variables == plain.environment.variables and last.nice == plain.environment.nice
-    assert {one.pid for one in runners} == {one.pid for one in box.processes() if "etui.runner" in one.cmdline()}
+    assert {one.pid for one in runners} == {one.pid for one in machine.processes() if "etui.runner" in one.cmdline()}

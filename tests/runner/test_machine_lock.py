@@ -20,7 +20,7 @@ import pytest
 from etui.errors import EXIT_TIMED_OUT
 from etui.runner import machine_lock
 from etui.runner.machine_lock import MachineLock, WaitedTooLong, hold
-from tests.machines import Box, box_in, until
+from tests.machines import Machine, machine_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -277,23 +277,23 @@ def test_invalid_limit_is_replaced_by_the_default(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_run_that_never_gets_the_machine_times_out_and_names_the_holder(box: Box) -> None:
-    with locks(Path(box.environment["ETUI_BOX_LOCK"]), 1) as (held,):
+def test_run_that_never_gets_the_machine_times_out_and_names_the_holder(machine: Machine) -> None:
+    with locks(Path(machine.environment["ETUI_BOX_LOCK"]), 1) as (held,):
         assert held.acquire()
-        done = box.etui("run", MODEL, *SHORT, status=EXIT_TIMED_OUT, ETUI_WAIT_MACHINE="0.01")
+        done = machine.etui("run", MODEL, *SHORT, status=EXIT_TIMED_OUT, ETUI_WAIT_MACHINE="0.01")
         assert f"pid {os.getpid()}" in done.stderr
-        box.close()
-        (waiting,) = box.detach(MODEL, *SHORT)
-        box.wait_for_event(waiting, "waiting for the machine")
-        box.etui("cancel", waiting)
-        assert box.wait_for_status(waiting, "cancelled", "done", "failed") == "cancelled"
+        machine.close()
+        (waiting,) = machine.detach(MODEL, *SHORT)
+        machine.wait_for_event(waiting, "waiting for the machine")
+        machine.etui("cancel", waiting)
+        assert machine.wait_for_status(waiting, "cancelled", "done", "failed") == "cancelled"
 
 
 @pytest.mark.slow
 def test_runner_with_a_queue_yields_to_another_runner(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    with box_in(tmp_path / "one") as one, box_in(tmp_path / "two") as two:
+    with machine_in(tmp_path / "one") as one, machine_in(tmp_path / "two") as two:
         two.environment["ETUI_BOX_LOCK"] = one.environment["ETUI_BOX_LOCK"]
         queue = [one.detach(MODEL, *options)[0] for options in (LONG, SHORT, SHORT)]
         one.wait_for_status(queue[0], "preparing", "measuring")

@@ -15,7 +15,7 @@ from etui.services.duel import DuelOptions, queue_duel
 from etui.store import Store
 from tests.documents import encode_documents, make_document
 from tests.facts import lacking
-from tests.machines import Box, until
+from tests.machines import Machine, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -25,27 +25,29 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def runs(warm_box: Box) -> dict[str, RunDocument]:
+def runs(warm_machine: Machine) -> dict[str, RunDocument]:
     """Return finished runs by name: two precisions of one session, one of a later session without cache, one of another
     model."""
-    warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
-    warm_box.etui("run", MODEL, *FEW, "--no-cache")
-    warm_box.etui("run", f"{TINY}:indexed", *FEW)
-    other, later, *both = [warm_box.document(one["id"]) for one in warm_box.summaries()]
+    warm_machine.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
+    warm_machine.etui("run", MODEL, *FEW, "--no-cache")
+    warm_machine.etui("run", f"{TINY}:indexed", *FEW)
+    other, later, *both = [warm_machine.document(one["id"]) for one in warm_machine.summaries()]
     return {run.precision: run for run in both} | {"later": later, "other": other}
 
 
-def _duel(box: Box, first: RunDocument, second: RunDocument, *options: str) -> dict[str, Any]:
-    done = box.etui("duel", first.id, second.id, *FEW, *options, "--json")
+def _duel(machine: Machine, first: RunDocument, second: RunDocument, *options: str) -> dict[str, Any]:
+    done = machine.etui("duel", first.id, second.id, *FEW, *options, "--json")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def test_duel_is_a_session_of_two_new_runs_compared_in_pairs(warm_box: Box, runs: dict[str, RunDocument]) -> None:
-    duel = _duel(warm_box, runs["fp32"], runs["later"])
+def test_duel_is_a_session_of_two_new_runs_compared_in_pairs(
+    warm_machine: Machine, runs: dict[str, RunDocument]
+) -> None:
+    duel = _duel(warm_machine, runs["fp32"], runs["later"])
     (comparison,) = duel["comparisons"]
     assert comparison["kind"] == "paired" and comparison["verdict"] is not None and comparison["base_blocks"] == 2
-    first, second = (warm_box.document(run_id) for run_id in (duel["base"], *duel["others"]))
+    first, second = (warm_machine.document(run_id) for run_id in (duel["base"], *duel["others"]))
     assert (first.repeats, second.repeats) == (runs["fp32"].id, runs["later"].id)
     assert first.session == second.session and first.session.id not in {run.session.id for run in runs.values()}
     # The same configuration twice in one session, but with separate blocks, positioned in every block's order.
@@ -57,17 +59,17 @@ def test_duel_is_a_session_of_two_new_runs_compared_in_pairs(warm_box: Box, runs
     assert first.accuracy is not None and first.accuracy.verdict == "PASS" and first.speedup is not None
     assert first.artifact is not None and runs["fp32"].artifact is not None
     assert first.artifact.sha256 == runs["fp32"].artifact.sha256
-    later = json.loads(warm_box.etui("compare", first.id, second.id, "--json").stdout)
+    later = json.loads(warm_machine.etui("compare", first.id, second.id, "--json").stdout)
     assert later["comparisons"] == duel["comparisons"]
 
 
 def test_different_models_are_compared_without_eager_and_with_separate_accuracy(
-    warm_box: Box, runs: dict[str, RunDocument]
+    warm_machine: Machine, runs: dict[str, RunDocument]
 ) -> None:
-    done = warm_box.etui("duel", runs["int8"].id, runs["other"].id, *FEW)
+    done = warm_machine.etui("duel", runs["int8"].id, runs["other"].id, *FEW)
     assert not lacking(done.stdout, "model differs", "models differ", runs["other"].id)
     assert "times as" in done.stdout or "% " in done.stdout
-    second, first = (warm_box.document(one["id"]) for one in warm_box.summaries()[:2])
+    second, first = (warm_machine.document(one["id"]) for one in warm_machine.summaries()[:2])
     assert (first.model.name, second.model.name) == ("tiny-convolutional", "tiny-indexed")
     assert first.blocks and second.blocks and not first.eager_blocks and first.speedup is None
     assert first.accuracy is not None and second.accuracy is not None
@@ -75,19 +77,19 @@ def test_different_models_are_compared_without_eager_and_with_separate_accuracy(
 
 
 def test_exported_duel_can_be_imported_and_repeated(
-    warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path
+    warm_machine: Machine, runs: dict[str, RunDocument], tmp_path: Path
 ) -> None:
-    duel = _duel(warm_box, runs["int8"], runs["fp32"])
+    duel = _duel(warm_machine, runs["int8"], runs["fp32"])
     ids = [duel["base"], *duel["others"]]
-    warm_box.etui("export", *ids, "-o", tmp_path / "duel.json")
-    shutil.rmtree(warm_box.cache / "programs")
-    shutil.rmtree(warm_box.cache / "models")
-    elsewhere = Box(warm_box.folder)
+    warm_machine.etui("export", *ids, "-o", tmp_path / "duel.json")
+    shutil.rmtree(warm_machine.cache / "programs")
+    shutil.rmtree(warm_machine.cache / "models")
+    elsewhere = Machine(warm_machine.folder)
     elsewhere.database = tmp_path / "other.db"
-    elsewhere.environment = {**warm_box.environment, "ETUI_DB": str(elsewhere.database)}
+    elsewhere.environment = {**warm_machine.environment, "ETUI_DB": str(elsewhere.database)}
     try:
         elsewhere.etui("import", tmp_path / "duel.json")
-        assert [elsewhere.document(one) for one in ids] == [warm_box.document(one) for one in ids]
+        assert [elsewhere.document(one) for one in ids] == [warm_machine.document(one) for one in ids]
         assert str(TINY) in elsewhere.etui("duel", *ids, *FEW, status=2).stderr
         done = elsewhere.etui("duel", *ids, *FEW, "--trust-file", TINY, "--verbose")
         # The cache is empty: both programs were prepared again with identical bytes.
@@ -102,73 +104,77 @@ def test_exported_duel_can_be_imported_and_repeated(
 
 
 def test_finished_program_is_compared_with_the_run_that_exported_it(
-    warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path
+    warm_machine: Machine, runs: dict[str, RunDocument], tmp_path: Path
 ) -> None:
-    warm_box.etui("run", MODEL, "--export-only", "-o", tmp_path)
+    warm_machine.etui("run", MODEL, "--export-only", "-o", tmp_path)
     (program,) = tmp_path.iterdir()
-    warm_box.etui("run", program, *FEW)
-    bare = warm_box.document(warm_box.summaries()[0]["id"])
-    shutil.rmtree(warm_box.cache / "programs")
-    duel = _duel(warm_box, runs["fp32"], bare)
-    second = warm_box.document(duel["others"][0])
+    warm_machine.etui("run", program, *FEW)
+    bare = warm_machine.document(warm_machine.summaries()[0]["id"])
+    shutil.rmtree(warm_machine.cache / "programs")
+    duel = _duel(warm_machine, runs["fp32"], bare)
+    second = warm_machine.document(duel["others"][0])
     assert second.blocks and second.accuracy is None and second.artifact is not None and bare.artifact is not None
     assert second.artifact.sha256 == bare.artifact.sha256
 
 
-def test_cancelling_one_side_cancels_the_duel(warm_box: Box, runs: dict[str, RunDocument]) -> None:
+def test_cancelling_one_side_cancels_the_duel(warm_machine: Machine, runs: dict[str, RunDocument]) -> None:
     options = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--detach")
-    first, second = warm_box.etui("duel", runs["fp32"].id, runs["int8"].id, *options).stdout.split()
-    warm_box.wait_for_status(first, "measuring")
-    warm_box.etui("cancel", second)
-    assert warm_box.wait_for_status(first, "cancelled", "done", "failed") == "cancelled"
-    assert warm_box.status(second) == "cancelled"
-    until(lambda: not warm_box.jobs())
+    first, second = warm_machine.etui("duel", runs["fp32"].id, runs["int8"].id, *options).stdout.split()
+    warm_machine.wait_for_status(first, "measuring")
+    warm_machine.etui("cancel", second)
+    assert warm_machine.wait_for_status(first, "cancelled", "done", "failed") == "cancelled"
+    assert warm_machine.status(second) == "cancelled"
+    until(lambda: not warm_machine.jobs())
 
 
 def test_run_deleted_before_it_is_measured_fails_both_sides(
-    warm_box: Box, runs: dict[str, RunDocument], monkeypatch: pytest.MonkeyPatch
+    warm_machine: Machine, runs: dict[str, RunDocument], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in warm_box.environment.items():
+    for name, value in warm_machine.environment.items():
         monkeypatch.setenv(name, value)
     deleted = msgspec.structs.replace(runs["fp32"], id="abcdef")
-    (ahead,) = warm_box.detach(MODEL, "--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
-    warm_box.wait_for_status(ahead, "measuring")
-    with Store.open(warm_box.database) as store:
+    (ahead,) = warm_machine.detach(MODEL, "--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+    warm_machine.wait_for_status(ahead, "measuring")
+    with Store.open(warm_machine.database) as store:
         store.import_documents([deleted])
         queued = queue_duel(store, runs["int8"].id, "abcdef", DuelOptions(preset="quick"))
         store.delete_runs(["abcdef"])
-    warm_box.etui("cancel", ahead)
+    warm_machine.etui("cancel", ahead)
     first, second = (run_id for run_id, _ in queued.runs)
-    assert warm_box.wait_for_status(first, "failed", "done") == warm_box.wait_for_status(second, "failed", "done")
-    assert "abcdef" in (warm_box.document(first).error or "")
+    assert warm_machine.wait_for_status(first, "failed", "done") == warm_machine.wait_for_status(
+        second, "failed", "done"
+    )
+    assert "abcdef" in (warm_machine.document(first).error or "")
 
 
-def test_impossible_duel_is_refused_in_one_line(warm_box: Box, runs: dict[str, RunDocument], tmp_path: Path) -> None:
+def test_impossible_duel_is_refused_in_one_line(
+    warm_machine: Machine, runs: dict[str, RunDocument], tmp_path: Path
+) -> None:
     mine = tmp_path / "mine.py"
     shutil.copyfile(TINY, mine)
-    warm_box.etui("run", f"{mine}:convolutional", *FEW)
-    warm_box.etui("run", f"{mine}:raises", *FEW, status=3)
-    failed, own = (one["id"] for one in warm_box.summaries()[:2])
+    warm_machine.etui("run", f"{mine}:convolutional", *FEW)
+    warm_machine.etui("run", f"{mine}:raises", *FEW, status=3)
+    failed, own = (one["id"] for one in warm_machine.summaries()[:2])
     bare = make_document("summaryonly1")
     bare.artifact, bare.summary_only = None, True
     older = msgspec.structs.replace(runs["fp32"], id="olderrun0001")
     assert older.artifact is not None and older.environment is not None
-    precious = warm_box.folder / "precious"
+    precious = warm_machine.folder / "precious"
     precious.mkdir()
     # An imported key must not point anywhere: damaged files under a key are removed.
     older.artifact = msgspec.structs.replace(older.artifact, key="../../precious")
     versions = older.environment.versions | {"executorch": "1.4.0"}
     older.environment = msgspec.structs.replace(older.environment, versions=versions)
     (tmp_path / "runs.json").write_bytes(encode_documents([bare, older]))
-    warm_box.etui("import", tmp_path / "runs.json")
+    warm_machine.etui("import", tmp_path / "runs.json")
     good = runs["fp32"].id
 
     def refused(*arguments: str) -> str:
-        done = warm_box.etui("duel", *arguments, status=2)
+        done = warm_machine.etui("duel", *arguments, status=2)
         assert not done.stdout and done.stderr.count("\n") == 1 and done.stderr.startswith("etui: ")
         return done.stderr
 
-    before = len(warm_box.summaries())
+    before = len(warm_machine.summaries())
     assert "with itself" in refused(good, good[:8])
     assert "no run" in refused(good, "fffffffffff0")
     assert "failed" in refused(good, failed)
@@ -180,4 +186,4 @@ def test_impossible_duel_is_refused_in_one_line(warm_box: Box, runs: dict[str, R
     assert "changed since" in refused(good, own)
     mine.unlink()
     assert str(mine) in refused(own, good)
-    assert len(warm_box.summaries()) == before
+    assert len(warm_machine.summaries()) == before

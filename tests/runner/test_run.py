@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from etui.results import RunDocument
-from tests.machines import Box
+from tests.machines import Machine
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def measured(warm_box: Box) -> list[RunDocument]:
+def measured(warm_machine: Machine) -> list[RunDocument]:
     """Return two variants of the small model, measured in one session."""
-    done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, "--json", status=None)
+    done = warm_machine.etui("run", MODEL, "--precision", "fp32,int8", *FEW, "--json", status=None)
     assert done.returncode in (0, 1), done.stderr
-    return [warm_box.document(summary["id"]) for summary in json.loads(done.stdout)]
+    return [warm_machine.document(summary["id"]) for summary in json.loads(done.stdout)]
 
 
 def test_every_variant_and_eager_is_measured_once_per_block(measured: list[RunDocument]) -> None:
@@ -102,27 +102,27 @@ def test_document_records_how_it_was_made(measured: list[RunDocument]) -> None:
     assert any("block 2 of 2" in line.message for line in run.log)
 
 
-def test_repeated_run_uses_the_cache(warm_box: Box, measured: list[RunDocument]) -> None:
-    done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
+def test_repeated_run_uses_the_cache(warm_machine: Machine, measured: list[RunDocument]) -> None:
+    done = warm_machine.etui("run", MODEL, "--precision", "fp32,int8", *FEW, status=None)
     assert "cached, nothing to prepare: both" in done.stderr
     assert "lowering" not in done.stderr
-    again = warm_box.document(warm_box.summaries()[0]["id"])
+    again = warm_machine.document(warm_machine.summaries()[0]["id"])
     assert again.artifact is not None and again.artifact.cached
     assert all(stage.cached for stage in again.stages if stage.name == "lower")
 
 
-def test_no_cache_prepares_again_and_leaves_no_files(warm_box: Box, measured: list[RunDocument]) -> None:
-    before = sorted(path for path in warm_box.cache.rglob("*") if path.is_file())
-    done = warm_box.etui("run", MODEL, *FEW, "--no-cache")
+def test_no_cache_prepares_again_and_leaves_no_files(warm_machine: Machine, measured: list[RunDocument]) -> None:
+    before = sorted(path for path in warm_machine.cache.rglob("*") if path.is_file())
+    done = warm_machine.etui("run", MODEL, *FEW, "--no-cache")
     assert "cached, nothing" not in done.stderr
-    assert sorted(path for path in warm_box.cache.rglob("*") if path.is_file()) == before
-    assert not (warm_box.cache / "scratch").exists()
+    assert sorted(path for path in warm_machine.cache.rglob("*") if path.is_file()) == before
+    assert not (warm_machine.cache / "scratch").exists()
 
 
-def test_finished_program_is_measured_unchanged(warm_box: Box, tmp_path: Path) -> None:
-    warm_box.etui("run", MODEL, "--export-only", "-o", tmp_path / "programs")
+def test_finished_program_is_measured_unchanged(warm_machine: Machine, tmp_path: Path) -> None:
+    warm_machine.etui("run", MODEL, "--export-only", "-o", tmp_path / "programs")
     (program,) = (tmp_path / "programs").iterdir()
-    done = warm_box.etui("run", program, *FEW, "--json")
+    done = warm_machine.etui("run", program, *FEW, "--json")
     (summary,) = json.loads(done.stdout)
     assert summary["latency_ms"]["median"] > 0
     assert summary["precision"] == summary["delegate"] == "as-is"
@@ -130,46 +130,48 @@ def test_finished_program_is_measured_unchanged(warm_box: Box, tmp_path: Path) -
     assert summary["accuracy"]["verdict"] is None and summary["accuracy"]["mae"] is None
 
 
-def test_output_is_the_document_and_can_be_imported(warm_box: Box, measured: list[RunDocument], tmp_path: Path) -> None:
+def test_output_is_the_document_and_can_be_imported(
+    warm_machine: Machine, measured: list[RunDocument], tmp_path: Path
+) -> None:
     target = tmp_path / "run.json"
-    warm_box.etui("run", MODEL, *FEW, "-o", target)
+    warm_machine.etui("run", MODEL, *FEW, "-o", target)
     other = tmp_path / "other.db"
-    warm_box.etui("--db", other, "import", target)
-    shown = json.loads(warm_box.etui("--db", other, "show", json.loads(target.read_text())["id"], "--json").stdout)
+    warm_machine.etui("--db", other, "import", target)
+    shown = json.loads(warm_machine.etui("--db", other, "show", json.loads(target.read_text())["id"], "--json").stdout)
     assert shown == json.loads(target.read_text())
-    warm_box.etui("run", MODEL, *FEW, "-o", target, status=2)
+    warm_machine.etui("run", MODEL, *FEW, "-o", target, status=2)
 
 
-def test_export_only_delegate_is_exported_and_never_measured(warm_box: Box, tmp_path: Path) -> None:
-    refused = warm_box.etui("run", MODEL, "--delegate", "vulkan", status=2)
+def test_export_only_delegate_is_exported_and_never_measured(warm_machine: Machine, tmp_path: Path) -> None:
+    refused = warm_machine.etui("run", MODEL, "--delegate", "vulkan", status=2)
     assert "vulkan" in refused.stderr.lower()
     export = ("run", MODEL, "--delegate", "vulkan", "--export-only", "-o", tmp_path)
-    warm_box.etui(*export)
-    assert "already exists" in warm_box.etui(*export, status=2).stderr
-    warm_box.etui(*export, "--force")
+    warm_machine.etui(*export)
+    assert "already exists" in warm_machine.etui(*export, status=2).stderr
+    warm_machine.etui(*export, "--force")
     assert [path.name for path in tmp_path.glob("*.pte")] == ["tiny-convolutional_fp32_vulkan.pte"]
-    assert warm_box.summaries()[0]["latency_ms"]["median"] is None
+    assert warm_machine.summaries()[0]["latency_ms"]["median"] is None
 
 
-def test_factory_that_raises_fails_the_run_in_one_line(warm_box: Box) -> None:
-    done = warm_box.etui("run", f"{TINY}:raises", "--no-check", status=3)
+def test_factory_that_raises_fails_the_run_in_one_line(warm_machine: Machine) -> None:
+    done = warm_machine.etui("run", f"{TINY}:raises", "--no-check", status=3)
     assert "the user's own mistake" in done.stderr
-    (summary,) = [one for one in warm_box.summaries() if one["model"] == "tiny-raises"]
+    (summary,) = [one for one in warm_machine.summaries() if one["model"] == "tiny-raises"]
     assert summary["status"] == "failed" and "mistake" in summary["error"]
-    assert "Traceback" in warm_box.etui("log", summary["id"], "--verbose").stdout
+    assert "Traceback" in warm_machine.etui("log", summary["id"], "--verbose").stdout
 
 
-def test_damaged_cache_is_rebuilt_and_reported(warm_box: Box, measured: list[RunDocument]) -> None:
+def test_damaged_cache_is_rebuilt_and_reported(warm_machine: Machine, measured: list[RunDocument]) -> None:
     """Each file in turn: truncated, or with the right size and other content, as after a power failure."""
-    for damaged in (warm_box.cache / "models").rglob("weights.safetensors"):
+    for damaged in (warm_machine.cache / "models").rglob("weights.safetensors"):
         damaged.write_bytes(bytes(damaged.stat().st_size))
-    for damaged in (warm_box.cache / "programs").rglob("program.pte"):
+    for damaged in (warm_machine.cache / "programs").rglob("program.pte"):
         damaged.write_bytes(b"")
-    done = warm_box.etui("run", MODEL, "--precision", "fp32,int8", *FEW)
+    done = warm_machine.etui("run", MODEL, "--precision", "fp32,int8", *FEW)
     assert "weights.safetensors has different content" in done.stderr
     assert done.stderr.count("the cached program was damaged") == 2
-    for damaged in (warm_box.cache / "programs").rglob("reference.safetensors"):
+    for damaged in (warm_machine.cache / "programs").rglob("reference.safetensors"):
         damaged.write_bytes(bytes(damaged.stat().st_size))
-    done = warm_box.etui("run", MODEL, "--precision", "int8", *FEW, "--json")
+    done = warm_machine.etui("run", MODEL, "--precision", "int8", *FEW, "--json")
     assert "reference.safetensors has different content" in done.stderr
     assert json.loads(done.stdout)[0]["accuracy"]["verdict"] == "PASS"

@@ -8,7 +8,7 @@ import pytest
 
 from etui.host.cpus import usable_cores
 from etui.results import RunDocument
-from tests.machines import Box
+from tests.machines import Machine
 
 pytestmark = pytest.mark.slow
 
@@ -28,18 +28,18 @@ def fixed():
 QUICK = ("--repeat", "3", "--warmup", "1", "--inputs", "2", "--calibration", "2", "--json")
 
 
-def measured(box: Box, *arguments: str, status: int | None = 0) -> list[RunDocument]:
+def measured(machine: Machine, *arguments: str, status: int | None = 0) -> list[RunDocument]:
     """Measure with the command and return the documents of its runs."""
-    (box.folder / "net.py").write_text(FACTORY)
-    done = box.etui("run", *arguments, *QUICK, status=status)
-    return [box.document(run["id"]) for run in json.loads(done.stdout)]
+    (machine.folder / "net.py").write_text(FACTORY)
+    done = machine.etui("run", *arguments, *QUICK, status=status)
+    return [machine.document(run["id"]) for run in json.loads(done.stdout)]
 
 
 @pytest.fixture(scope="module")
-def sweep(warm_box: Box) -> list[RunDocument]:
+def sweep(warm_machine: Machine) -> list[RunDocument]:
     """Two sizes and two batches, static and dynamic."""
-    file = f"{warm_box.folder / 'net.py'}:net"
-    return measured(warm_box, file, "--input-size", "16,24x32", "--batch", "1,3", "--dynamic")
+    file = f"{warm_machine.folder / 'net.py'}:net"
+    return measured(warm_machine, file, "--input-size", "16,24x32", "--batch", "1,3", "--dynamic")
 
 
 def test_each_shape_is_measured_against_eager_at_that_shape(sweep: list[RunDocument]) -> None:
@@ -68,47 +68,47 @@ def test_one_dynamic_program_is_measured_at_all_shapes(sweep: list[RunDocument])
     assert len(planned) == 1 and (planned.pop() or 0) >= max(largest)
 
 
-def test_layers_of_a_dynamic_program_are_not_compared(sweep: list[RunDocument], warm_box: Box) -> None:
-    refused = warm_box.etui("gap", sweep[4].id, status=2).stderr
+def test_layers_of_a_dynamic_program_are_not_compared(sweep: list[RunDocument], warm_machine: Machine) -> None:
+    refused = warm_machine.etui("gap", sweep[4].id, status=2).stderr
     assert "range of shapes" in refused and "Traceback" not in refused
 
 
-def test_runs_of_shapes_are_found_and_measured_again(sweep: list[RunDocument], warm_box: Box) -> None:
-    found = json.loads(warm_box.etui("runs", "input_size:24 batch:3 dynamic:0", "--json").stdout)
+def test_runs_of_shapes_are_found_and_measured_again(sweep: list[RunDocument], warm_machine: Machine) -> None:
+    found = json.loads(warm_machine.etui("runs", "input_size:24 batch:3 dynamic:0", "--json").stdout)
     assert [run["id"] for run in found] == [sweep[3].id]
     assert found[0]["input_size"] == [24, 32] and found[0]["variant"] == sweep[3].configuration
     duel = ("duel", sweep[0].id, sweep[4].id, "--preset", "quick", "--repeat", "3", "--json")
-    warm_box.etui(*duel, status=None)
-    newest = [run for run in warm_box.summaries() if run["id"] not in {each.id for each in sweep}]
+    warm_machine.etui(*duel, status=None)
+    newest = [run for run in warm_machine.summaries() if run["id"] not in {each.id for each in sweep}]
     assert [(run["status"], run["input_size"], run["batch"]) for run in newest[:2]] == [("done", [16, 16], 1)] * 2
     assert {run["dynamic"] for run in newest[:2]} == {True, False}
 
 
-def test_lowering_of_a_dynamic_program_is_not_judged_on_inputs_of_another_shape(warm_box: Box) -> None:
-    file = f"{warm_box.folder / 'net.py'}:net"
+def test_lowering_of_a_dynamic_program_is_not_judged_on_inputs_of_another_shape(warm_machine: Machine) -> None:
+    file = f"{warm_machine.folder / 'net.py'}:net"
     sizes = ("--input-size", "16,24", "--dynamic")
-    _, _, small, large = measured(warm_box, file, "--precision", "int8", *sizes, status=None)
+    _, _, small, large = measured(warm_machine, file, "--precision", "int8", *sizes, status=None)
     assert small.inputs is not None and large.inputs is not None
     assert small.inputs.calibration_sha256 == large.inputs.calibration_sha256 is not None
     duel = ("duel", small.id, large.id, "--preset", "quick", "--repeat", "3", "--json")
-    warm_box.etui(*duel, status=None)
-    again = [warm_box.document(run["id"]) for run in warm_box.summaries()[:2]]
+    warm_machine.etui(*duel, status=None)
+    again = [warm_machine.document(run["id"]) for run in warm_machine.summaries()[:2]]
     assert {run.repeats for run in again} == {small.id, large.id}
     for run in (small, *again):
         assert run.accuracy is not None and run.accuracy.lowering is None
     assert large.accuracy is not None and large.accuracy.lowering is not None
 
 
-def test_a_shape_that_the_model_does_not_take_fails_alone_and_names_the_layer(warm_box: Box) -> None:
-    runs = measured(warm_box, f"{warm_box.folder / 'net.py'}:fixed", "--input-size", "16,20", status=None)
+def test_a_shape_that_the_model_does_not_take_fails_alone_and_names_the_layer(warm_machine: Machine) -> None:
+    runs = measured(warm_machine, f"{warm_machine.folder / 'net.py'}:fixed", "--input-size", "16,20", status=None)
     assert [run.status for run in runs] == ["done", "failed"]
     error = runs[1].error or ""
     assert "20x20" in error and "1 (Linear)" in error and "1x1200" in error and "\n" not in error
 
 
 @pytest.mark.skipif(usable_cores() < 2, reason="needs two cores")
-def test_threads_are_variants_with_their_own_baselines(warm_box: Box) -> None:
-    runs = measured(warm_box, f"{warm_box.folder / 'net.py'}:net", "--threads", "1,2")
+def test_threads_are_variants_with_their_own_baselines(warm_machine: Machine) -> None:
+    runs = measured(warm_machine, f"{warm_machine.folder / 'net.py'}:net", "--threads", "1,2")
     assert [(run.status, run.threads) for run in runs] == [("done", 1), ("done", 2)]
     for run in runs:
         assert {block.threads for block in (*run.blocks, *run.eager_blocks)} == {run.threads}

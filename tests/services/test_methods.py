@@ -11,7 +11,7 @@ from etui.catalog.find import find_model
 from etui.services.methods import choose_methods
 from etui.services.request import FieldError
 from etui.services.session_config import SessionConfig, plan
-from tests.machines import Box
+from tests.machines import Machine
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +63,12 @@ def test_only_programs_have_methods() -> None:
 
 
 @pytest.mark.slow
-def test_methods_are_measured_on_their_own_inputs(warm_box: Box, programs: Path) -> None:
-    warm_box.etui("run", programs / "two.pte", "--method", "encode,decode", "--preset", "quick", "--repeat", "20")
-    documents = [warm_box.document(summary["id"]) for summary in warm_box.summaries()]
+def test_methods_are_measured_on_their_own_inputs(warm_machine: Machine, programs: Path) -> None:
+    warm_machine.etui("run", programs / "two.pte", "--method", "encode,decode", "--preset", "quick", "--repeat", "20")
+    documents = [warm_machine.document(summary["id"]) for summary in warm_machine.summaries()]
     assert {document.method: document.inputs.shapes for document in documents if document.inputs} == {
         "encode": [[2, 24]],
         "decode": [[4, 8]],
     }
     assert all(document.latency_ms is not None for document in documents)
-    assert [run["id"] for run in warm_box.summaries()] != []
+    assert [run["id"] for run in warm_machine.summaries()] != []

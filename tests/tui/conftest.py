@@ -43,7 +43,7 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def known_box(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def known_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two cores, and of the delegates' packages only ExecuTorch's and OpenVINO's, wherever the tests run."""
     for module in (request, picker):
         monkeypatch.setattr(module, "usable_cores", lambda: 2)

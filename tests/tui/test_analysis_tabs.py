@@ -263,8 +263,8 @@ async def test_a_profile_that_cannot_be_made_is_a_sentence(database: Path) -> No
         host = await opened(pilot, "Operators")
         await pilot.press("P")
         await until(pilot, lambda: len(notices(host)) == 1)
-        (said,) = notices(host)
-        assert said.severity == "error" and "profile" in said.title
+        (displayed,) = notices(host)
+        assert displayed.severity == "error" and "profile" in displayed.title
 
 
 async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
@@ -298,8 +298,8 @@ async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: 
     document = look_inside(make_document(RUN, precision="int8", median=12.0))
     async with DetailsHost(store(database, document)).run_test(size=SIZE) as pilot:
         host = await opened(pilot)
-        said = host.page().split("Figures")[0]
-        sentences = re.findall(r"(\S.*?) \[(\w+)\]", " ".join(said.split()))
+        displayed = host.page().split("Figures")[0]
+        sentences = re.findall(r"(\S.*?) \[(\w+)\]", " ".join(displayed.split()))
         sources = {source: sentence for sentence, source in sentences}
         assert list(sources) == ["Latency", "Compare", "Delegation", "Operators", "Accuracy", "Gap", "Artifact"]
         for source, facts in {

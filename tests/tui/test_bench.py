@@ -603,13 +603,13 @@ async def test_quitting_while_something_runs_says_that_it_goes_on(database: Path
     with Store.open(database) as store:
         session = store.add_session(make_spec(), model=MODEL, box="x")
     app = make_app(database)
-    said: list[str] = []
+    displayed: list[str] = []
     async with app.run_test(size=(120, 40)) as pilot:
         app.bench.take(snapshot([LiveSession(session=session, runs=())]))
-        app.exit = lambda *args, message="", **kwargs: said.append(message)  # type: ignore[method-assign]
+        app.exit = lambda *args, message="", **kwargs: displayed.append(message)  # type: ignore[method-assign]
         await pilot.press(key)
         await pilot.pause()
-    assert "etui cancel --all" in said[0]
+    assert "etui cancel --all" in displayed[0]
 
 
 async def test_only_a_page_of_many_runs_is_held(database: Path) -> None:

@@ -69,12 +69,12 @@ def screen_of(pilot: Pilot[Any]) -> CompareScreen:
     return pilot.app.screen
 
 
-def said(pilot: Pilot[Any]) -> str:
+def displayed(pilot: Pilot[Any]) -> str:
     """All the words it says."""
     return screen_of(pilot).query_one(VerdictView).text
 
 
-def everything_said(pilot: Pilot[Any]) -> str:
+def all_sentences(pilot: Pilot[Any]) -> str:
     """The sentences about all runs, which the screen shows for the run under the cursor."""
     found = screen_of(pilot).found
     assert found is not None
@@ -154,7 +154,7 @@ async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(
         ids = [one.id for one in found.compared.others]
         wanted = Compared.between(base, [others[one] for one in ids], margin=0.02, force=False)
         for lines in wanted.sentences():
-            assert " ".join(lines) in said(pilot)
+            assert " ".join(lines) in displayed(pilot)
             await pilot.press("j")
         assert not lacking(title(pilot), "3 runs", "2 faster", "1 equivalent")
 
@@ -177,7 +177,7 @@ async def test_both_tables_have_the_same_run_under_the_cursor(database: Path) ->
             await pilot.pause()
             row = verdicts(pilot).row
             assert row is not None and (row.run, figures(pilot).run) == (run, run), key
-            assert row.name in said(pilot)
+            assert row.name in displayed(pilot)
 
 
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (200, 60)])
@@ -259,8 +259,8 @@ async def test_another_base_turns_the_verdict_and_keeps_the_other_colours(databa
         await pilot.press("p")
         await compared(pilot)
         assert screen_of(pilot).base == INT8
-        assert re.search(r"fp32/xnnpack [^.]* 3\.21 [^.]*int8/xnnpack", everything_said(pilot))
-        assert "baseline" in said(pilot)
+        assert re.search(r"fp32/xnnpack [^.]* 3\.21 [^.]*int8/xnnpack", all_sentences(pilot))
+        assert "baseline" in displayed(pilot)
         after = {one.series.name: one.slot for one in pictures(pilot)._overlaid}
         assert after["int8/xnnpack"] == 0 == before["fp32/xnnpack"]
         assert {name: slot for name, slot in after.items() if name.endswith(("openvino", "fp16/xnnpack"))} == {
@@ -272,18 +272,18 @@ async def test_runs_are_dropped_and_taken_back(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("x")
         await compared(pilot)
-        assert "int8/xnnpack" not in everything_said(pilot) and "1 excluded" in title(pilot)
+        assert "int8/xnnpack" not in all_sentences(pilot) and "1 excluded" in title(pilot)
         assert figures(pilot).run == OPENVINO
         await pilot.press("u")
         await compared(pilot)
-        assert "int8/xnnpack" in everything_said(pilot) and "excluded" not in title(pilot)
+        assert "int8/xnnpack" in all_sentences(pilot) and "excluded" not in title(pilot)
         await pilot.press("h", "h", "h", "x")
         assert screen_of(pilot).base == BASE and figures(pilot).run == BASE
 
 
 async def test_the_margin_is_asked_for_and_decides(database: Path) -> None:
     async with comparing(database, variants()[::3], ids=[BASE, FP16]) as pilot:
-        assert "is as fast as" in said(pilot)
+        assert "is as fast as" in displayed(pilot)
         await pilot.press("m")
         await until(pilot, lambda: isinstance(pilot.app.screen, MarginDialog))
         await type_text(pilot, "abc")
@@ -294,12 +294,12 @@ async def test_the_margin_is_asked_for_and_decides(database: Path) -> None:
         await pilot.press("enter")
         await compared(pilot)
         assert "margin 0.01 %" in title(pilot)
-        assert "is as fast as" not in said(pilot)
+        assert "is as fast as" not in displayed(pilot)
 
 
 async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(database: Path) -> None:
     async with comparing(database, [variants()[0], *strangers()]) as pilot:
-        words = everything_said(pilot)
+        words = all_sentences(pilot)
         assert not lacking(words, "threads", "2 and 1", "model", FAILED, "failed", SUMMARY, "summary")
         assert "4 not comparable" in title(pilot)
         median = next(line for line in drawn_rows(figures(pilot)) if "median" in line)
@@ -309,7 +309,7 @@ async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(data
         await pilot.press("f")
         await compared(pilot)
         assert not lacking(title(pilot), "forced", "2 not comparable")
-        assert not lacking(said(pilot), "threads", "2 and 1")
+        assert not lacking(displayed(pilot), "threads", "2 and 1")
         await pilot.press("f")
         await compared(pilot)
         assert "forced" not in title(pilot)
@@ -317,7 +317,7 @@ async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(data
 
 async def test_one_run_alone_says_what_it_is_against_eager(database: Path) -> None:
     async with comparing(database, variants(), ids=[BASE]) as pilot:
-        assert "There is only one run" in said(pilot) and "eager PyTorch" in said(pilot)
+        assert "There is only one run" in displayed(pilot) and "eager PyTorch" in displayed(pilot)
         assert "median ms" in names(pilot)
         await pilot.press("D")
         assert isinstance(pilot.app.screen, CompareScreen)
@@ -325,7 +325,7 @@ async def test_one_run_alone_says_what_it_is_against_eager(database: Path) -> No
 
 async def test_a_deleted_baseline_and_deleted_runs_are_named(database: Path) -> None:
     async with comparing(database, variants(), ids=[BASE, INT8, "0123456789ab"], base="777777777777") as pilot:
-        assert not lacking(said(pilot), "777777", "fp32/xnnpack", "012345")
+        assert not lacking(displayed(pilot), "777777", "fp32/xnnpack", "012345")
         assert screen_of(pilot).base == BASE
 
 
@@ -334,7 +334,9 @@ async def test_no_run_left_is_said(database: Path) -> None:
     async with opened(make_app(database)) as pilot:
         pilot.app.push_screen(CompareScreen(Database(database), ["777777777777"]))
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
-        await until(pilot, lambda: screen_of(pilot).query(VerdictView) and "no longer in the database" in said(pilot))
+        await until(
+            pilot, lambda: screen_of(pilot).query(VerdictView) and "no longer in the database" in displayed(pilot)
+        )
         await pilot.press(*"pxumfoy12345Lz", "escape", "escape")
         await until(pilot, lambda: not isinstance(pilot.app.screen, CompareScreen))
 
@@ -350,10 +352,10 @@ async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, m
         async with opened(make_app(database)) as pilot:
             pilot.app.push_screen(CompareScreen(Database(database), [BASE, live], baseline=BASE))
             await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and screen_of(pilot).found)
-            assert "provisional" in said(pilot) and "live" in title(pilot)
+            assert "provisional" in displayed(pilot) and "live" in title(pilot)
             store.request_cancel([live])
-            await until(pilot, lambda: "provisional" not in said(pilot))
-            assert "cancelled" in said(pilot)
+            await until(pilot, lambda: "provisional" not in displayed(pilot))
+            assert "cancelled" in displayed(pilot)
 
 
 async def test_pictures_by_key(database: Path) -> None:
@@ -444,7 +446,7 @@ async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: 
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen) and pilot.app.screen is not before)
         await compared(pilot)
         assert [(first, second, options.preset) for first, second, options in duels] == [(BASE, INT8, "quick")]
-        assert "2 runs are not finished" in said(pilot)
+        assert "2 runs are not finished" in displayed(pilot)
         assert "No block" in cast("Any", pictures(pilot).render()).plain.replace("\n", " ")
         runs = screen_of(pilot).base, figures(pilot).run
         await pilot.press("escape")
@@ -479,7 +481,7 @@ async def test_a_duel_shows_its_progress_and_is_stopped_after_confirmation(
             await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
             await pilot.press("right", "enter")
             await until(pilot, lambda: not store.live_run_ids())
-        await until(pilot, lambda: not progress.display and "not finished" not in said(pilot))
+        await until(pilot, lambda: not progress.display and "not finished" not in displayed(pilot))
 
 
 async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
@@ -493,8 +495,8 @@ async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
 async def test_different_models_are_named_and_stand_side_by_side(database: Path) -> None:
     documents = [variants()[0], strangers()[1]]
     async with comparing(database, documents, ids=[BASE, OTHER_MODEL]) as pilot:
-        assert "gpt2 fp32/xnnpack" in said(pilot) and "models differ" in said(pilot)
-        assert "model" in names(pilot) and OTHER_THREADS not in said(pilot)
+        assert "gpt2 fp32/xnnpack" in displayed(pilot) and "models differ" in displayed(pilot)
+        assert "model" in names(pilot) and OTHER_THREADS not in displayed(pilot)
 
 
 async def test_too_many_marked_runs_are_refused(database: Path) -> None:

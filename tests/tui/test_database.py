@@ -176,14 +176,14 @@ async def test_the_screen_follows_a_database_that_is_moved_away_put_back_and_rep
         await until(pilot, lambda: app_of(pilot).bench.snapshot is not None)
         assert table.total == 3
 
-        def said(words: str) -> bool:
+        def displayed(words: str) -> bool:
             return any(words in notice.message for notice in notices(pilot.app))
 
         database.rename(away)
-        await until(pilot, lambda: said("is gone"))
+        await until(pilot, lambda: displayed("is gone"))
         assert table.total == 3
         away.rename(database)
-        await until(pilot, lambda: said("can be read again"))
+        await until(pilot, lambda: displayed("can be read again"))
         for suffix in ("-wal", "-shm"):
             Path(f"{database}{suffix}").unlink(missing_ok=True)
         another.replace(database)

@@ -9,10 +9,10 @@ import subprocess
 
 import pytest
 
-from tests.machines import ETUI, Box, restore_signals
+from tests.machines import ETUI, Machine, restore_signals
 
 
-def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:
+def _open(machine: Machine) -> tuple[subprocess.Popen[bytes], int]:
     """Start ``etui`` in a pseudo-terminal that is not its controlling one, and wait for its first picture."""
     ours, theirs = pty.openpty()
     app = subprocess.Popen(
@@ -20,7 +20,7 @@ def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**box.environment, "TERM": "xterm-256color"},
+        env={**machine.environment, "TERM": "xterm-256color"},
         preexec_fn=restore_signals,
     )
     os.close(theirs)
@@ -30,10 +30,10 @@ def _open(box: Box) -> tuple[subprocess.Popen[bytes], int]:
     return app, ours
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["with a SIGHUP", "without one"])
-def test_the_app_ends_with_its_terminal(box: Box, told: bool) -> None:
-    app, ours = _open(box)
+@pytest.mark.parametrize("is_signalled", [True, False], ids=["with a SIGHUP", "without one"])
+def test_the_app_ends_with_its_terminal(machine: Machine, is_signalled: bool) -> None:
+    app, ours = _open(machine)
     os.close(ours)
-    if told:
+    if is_signalled:
         app.send_signal(signal.SIGHUP)
     app.wait(timeout=60)

@@ -67,15 +67,15 @@ def test_names_are_text_and_nothing_else() -> None:
 
 def test_a_copy_goes_to_the_terminal_and_to_a_file() -> None:
     terminal = Terminal()
-    said = copy_markdown(cast("Any", terminal), "# words")
+    displayed = copy_markdown(cast("Any", terminal), "# words")
     path = state_dir() / COPY_NAME
     assert terminal.copied == path.read_text() == "# words"
-    assert not lacking(said, "clipboard", str(path))
+    assert not lacking(displayed, "clipboard", str(path))
 
 
 def test_where_no_file_can_be_written_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("ETUI_STATE", str(tmp_path / "file" / "below"))
-    said = copy_markdown(cast("Any", Terminal()), "# words")
-    assert "also written" not in said
-    assert "the folder" in said
+    displayed = copy_markdown(cast("Any", Terminal()), "# words")
+    assert "also written" not in displayed
+    assert "the folder" in displayed

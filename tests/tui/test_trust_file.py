@@ -18,7 +18,7 @@ from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.duel_dialog import DuelDialog
 from etui.tui.screens.keep_fp32 import KeepFp32Dialog
-from tests.imported_runs import STRANGE, planted, strange_document
+from tests.imported_runs import IMPORTED, imported_document, planted
 from tests.insights import look_inside
 from tests.tui.hosts import until
 from tests.tui.test_compare import compared, comparing
@@ -37,33 +37,33 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _store(database: Path, code: Path) -> Path:
     with Store.open(database) as store:
-        store.import_documents([look_inside(strange_document(code)), strange_document(code, OTHER)])
+        store.import_documents([look_inside(imported_document(code)), imported_document(code, OTHER)])
     return database
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("tab", "kind"), [("Operators", "profile"), ("Gap", "gap")])
 async def test_an_analysis_is_queued_only_after_a_yes(database: Path, code: Path, tab: str, kind: str) -> None:
-    async with DetailsHost(_store(database, code), STRANGE).run_test(size=SIZE) as pilot:
+    async with DetailsHost(_store(database, code), IMPORTED).run_test(size=SIZE) as pilot:
         host = await opened(pilot, tab)
         for keys in (("enter",), ("escape",), ("right", "enter")):
             await pilot.press("P")
             await until(pilot, lambda: isinstance(host.screen, ConfirmDialog))
             assert any(str(code) in str(one.content) for one in host.screen.query(Static))
             with Store.open(database) as held:
-                assert held.last_analysis(STRANGE, kind) is None
+                assert held.last_analysis(IMPORTED, kind) is None
             await pilot.press(*keys)
             await until(pilot, lambda: isinstance(host.screen, DetailsScreen))
         with Store.open(database) as held:
-            await until(pilot, lambda: held.last_analysis(STRANGE, kind))
-            queued = held.last_analysis(STRANGE, kind)
+            await until(pilot, lambda: held.last_analysis(IMPORTED, kind))
+            queued = held.last_analysis(IMPORTED, kind)
         assert queued is not None and isinstance(queued.options, ProfileOptions | GapOptions)
         assert queued.options.trusted_files == (str(code),)
 
 
 @pytest.mark.asyncio
 async def test_running_it_again_with_a_module_kept_is_asked_about_too(database: Path, code: Path) -> None:
-    async with DetailsHost(_store(database, code), STRANGE).run_test(size=SIZE) as pilot:
+    async with DetailsHost(_store(database, code), IMPORTED).run_test(size=SIZE) as pilot:
         host = await opened(pilot, "Gap")
         await pilot.press("K")
         await until(pilot, lambda: isinstance(host.screen, KeepFp32Dialog))
@@ -79,7 +79,7 @@ async def test_running_it_again_with_a_module_kept_is_asked_about_too(database: 
 def test_running_it_again_is_refused_without_the_file_that_was_allowed(database: Path, code: Path) -> None:
     _store(database, code)
     with Store.open(database) as held:
-        document = held.document(STRANGE)
+        document = held.document(IMPORTED)
         for trusted in ((), (f"{code}.txt",)):
             with pytest.raises(Untrusted) as refused:
                 run_again(held, document, ["fc"], trusted)
@@ -89,8 +89,8 @@ def test_running_it_again_is_refused_without_the_file_that_was_allowed(database:
 
 @pytest.mark.asyncio
 async def test_a_duel_is_queued_only_after_a_yes(database: Path, code: Path) -> None:
-    documents = [strange_document(code), strange_document(code, OTHER)]
-    async with comparing(database, documents, ids=[STRANGE, OTHER], base=STRANGE) as pilot:
+    documents = [imported_document(code), imported_document(code, OTHER)]
+    async with comparing(database, documents, ids=[IMPORTED, OTHER], base=IMPORTED) as pilot:
         await pilot.press("D")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
         with Store.open(database) as held:

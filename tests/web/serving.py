@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import psutil
 
-from tests.machines import Box
+from tests.machines import Machine
 from tests.web.screen_text import ScreenText
 
 PATIENCE_S = 120.0
@@ -56,9 +56,11 @@ class Served:
 
 
 @contextmanager
-def served(box: Box, *options: str | Path, before: tuple[str | Path, ...] = (), **variables: str) -> Iterator[Served]:
+def served(
+    machine: Machine, *options: str | Path, before: tuple[str | Path, ...] = (), **variables: str
+) -> Iterator[Served]:
     """Start ``etui web`` on a free port, and stop it in the end."""
-    server = Served(box.start(*before, "web", "--port", "0", *options, **variables))
+    server = Served(machine.start(*before, "web", "--port", "0", *options, **variables))
     try:
         yield server
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines import Box
+from tests.machines import Machine
 from tests.web.browser import CHROMIUM, PATIENCE_S, Page, browser
 from tests.web.serving import served, start_tiny_run
 
@@ -28,8 +28,8 @@ async def _is(page: Page, expression: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_run_is_started_shown_live_and_compared_in_a_browser(box: Box, tmp_path: Path) -> None:
-    with served(box) as running:
+async def test_a_run_is_started_shown_live_and_compared_in_a_browser(machine: Machine, tmp_path: Path) -> None:
+    with served(machine) as running:
         async with browser(tmp_path / "profile") as page:
             await page.open(running.address)
             await page.shows("New run", "quit")
@@ -49,7 +49,7 @@ async def test_a_run_is_started_shown_live_and_compared_in_a_browser(box: Box, t
             await page.shows("Runs 2", "tiny-convolutional")
             own = (running.address, running.address.replace("http:", "ws:"))
             assert len(page.requests) > 8 and all(address.startswith(own) for address in page.requests)
-    assert [run["status"] for run in box.summaries()] == ["done", "done"]
+    assert [run["status"] for run in machine.summaries()] == ["done", "done"]
 
 
 @contextmanager
@@ -74,8 +74,8 @@ def _other_site() -> Iterator[str]:
 
 
 @pytest.mark.asyncio
-async def test_a_page_of_another_site_cannot_connect_even_with_the_key(box: Box, tmp_path: Path) -> None:
-    with served(box) as running, _other_site() as other:
+async def test_a_page_of_another_site_cannot_connect_even_with_the_key(machine: Machine, tmp_path: Path) -> None:
+    with served(machine) as running, _other_site() as other:
         socket = f"""new Promise(done => {{
             const socket = new WebSocket("{running.address.replace("http:", "ws:")}ws");
             socket.onopen = () => done("open");

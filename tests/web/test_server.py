@@ -15,7 +15,7 @@ import pytest
 from aiohttp import WSServerHandshakeError
 
 from tests.documents import encode_documents
-from tests.machines import Box, until
+from tests.machines import Machine, until
 from tests.tui.benches import make_documents
 from tests.web.serving import Served, served, start_tiny_run, tab
 
@@ -23,12 +23,12 @@ NAME = 'it\'s "a" $(touch here); database.db'
 
 
 @pytest.fixture(scope="module")
-def server(warm_box: Box) -> Iterator[Served]:
+def server(warm_machine: Machine) -> Iterator[Served]:
     """Serve a database whose name a shell would take apart."""
-    database, exported = warm_box.folder / NAME, warm_box.folder / "runs.json"
+    database, exported = warm_machine.folder / NAME, warm_machine.folder / "runs.json"
     exported.write_bytes(encode_documents(make_documents(6)))
-    warm_box.etui("--db", database, "import", exported)
-    with served(warm_box, before=("--db", database)) as running:
+    warm_machine.etui("--db", database, "import", exported)
+    with served(warm_machine, before=("--db", database)) as running:
         yield running
 
 
@@ -61,8 +61,8 @@ async def test_two_runs_are_compared_with_keys(server: Served) -> None:
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_a_run_is_started_with_keys_and_shown_live(box: Box) -> None:
-    with served(box) as running:
+async def test_a_run_is_started_with_keys_and_shown_live(machine: Machine) -> None:
+    with served(machine) as running:
         async with tab(running) as opened:
             await start_tiny_run(opened)
             await opened.shows("block 1 of")
@@ -70,7 +70,7 @@ async def test_a_run_is_started_with_keys_and_shown_live(box: Box) -> None:
             drawn = opened.screen
         async with tab(running) as opened:
             await opened.shows("Runs 2", "tiny-convolutional")
-    assert [run["status"] for run in box.summaries()] == ["done", "done"]
+    assert [run["status"] for run in machine.summaries()] == ["done", "done"]
     # The signals to a terminal (bell, title, notification) mean nothing to a browser; shapes of the pointer do.
     assert drawn.bells == 0 and all(command.startswith("\x1b]22;") for command in drawn.osc)
 
@@ -86,8 +86,8 @@ async def test_the_screen_has_the_size_of_the_tab(server: Served) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_screen_is_unicode_whatever_the_terminal_of_the_server_is(box: Box) -> None:
-    with served(box, LC_ALL="C", TERM="dumb") as running:
+async def test_the_screen_is_unicode_whatever_the_terminal_of_the_server_is(machine: Machine) -> None:
+    with served(machine, LC_ALL="C", TERM="dumb") as running:
         async with tab(running) as opened:
             await opened.shows("╭─ New run")
 
@@ -156,8 +156,8 @@ async def test_a_message_that_no_page_sends_closes_its_tab_only(server: Served, 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_stopped_server_ends_its_apps(box: Box, how: signal.Signals) -> None:
-    with served(box) as running:
+async def test_a_stopped_server_ends_its_apps(machine: Machine, how: signal.Signals) -> None:
+    with served(machine) as running:
         async with tab(running) as opened:
             [app] = running.apps()
             running.process.send_signal(how)
@@ -169,8 +169,8 @@ async def test_a_stopped_server_ends_its_apps(box: Box, how: signal.Signals) -> 
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_apps_of_a_killed_server_end(box: Box) -> None:
-    with served(box) as running:
+async def test_apps_of_a_killed_server_end(machine: Machine) -> None:
+    with served(machine) as running:
         async with tab(running):
             [app] = running.apps()
             running.stop(signal.SIGKILL)
@@ -178,35 +178,35 @@ async def test_apps_of_a_killed_server_end(box: Box) -> None:
     assert not app.is_running() or app.status() == psutil.STATUS_ZOMBIE
 
 
-def test_an_address_that_other_machines_reach_comes_with_a_warning(box: Box) -> None:
-    with served(box, "--host", "0.0.0.0") as running:
+def test_an_address_that_other_machines_reach_comes_with_a_warning(machine: Machine) -> None:
+    with served(machine, "--host", "0.0.0.0") as running:
         assert running.origin.startswith(f"http://{socket.gethostname()}:")
         _, stderr = running.stop()
     [warning] = [line for line in stderr.splitlines() if "warning" in line]
     assert "ssh -L" in warning and "TLS" in warning
-    with served(box) as running:
+    with served(machine) as running:
         _, stderr = running.stop()
     assert "warning" not in stderr
 
 
-def test_an_occupied_port_is_one_line(box: Box) -> None:
+def test_an_occupied_port_is_one_line(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        done = box.etui("web", "--port", port, status=2)
+        done = machine.etui("web", "--port", port, status=2)
     assert port in done.stderr and "--port" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "a" * 70, ""])
-def test_a_host_that_is_not_of_this_machine_is_one_line(box: Box, host: str) -> None:
-    done = box.etui("web", "--host", host, "--port", "0", status=2)
+def test_a_host_that_is_not_of_this_machine_is_one_line(machine: Machine, host: str) -> None:
+    done = machine.etui("web", "--host", host, "--port", "0", status=2)
     assert "--host" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("missing", ["textual_serve", "aiohttp"])
-def test_the_package_to_install_is_named(box: Box, tmp_path: Path, missing: str) -> None:
+def test_the_package_to_install_is_named(machine: Machine, tmp_path: Path, missing: str) -> None:
     package = tmp_path / "hidden" / missing
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(f"raise ModuleNotFoundError('No module', name={missing!r})\n")
-    path = [str(package.parent), box.environment.get("PYTHONPATH", "")]
-    done = box.etui("web", status=2, PYTHONPATH=":".join(filter(None, path)))
+    path = [str(package.parent), machine.environment.get("PYTHONPATH", "")]
+    done = machine.etui("web", status=2, PYTHONPATH=":".join(filter(None, path)))
     assert "pip install textual-serve" in done.stderr and len(done.stderr.splitlines()) == 1
