@@ -107,7 +107,7 @@ def _optimizers(given: str) -> tuple[OptimizerName, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in given.split(",") if part.strip()))
     unknown = next((name for name in names if name not in known), None)
     if unknown is not None or not names:
-        what = f"there is no optimizer {unknown!r}" if unknown is not None else "no optimizer is named"
+        what = f"unknown optimizer {unknown!r}" if unknown is not None else "no optimizer is named"
         raise UsageError(what, f"choose from {', '.join(known)}")
     return names  # type: ignore[return-value]
 

@@ -62,7 +62,7 @@ def verdict_on(
     """Return the verdict on the runs of one model; ``named`` maps their ids to names.
 
     If every configuration was measured in two sessions or more, the verdict is on the change; otherwise on the choice.
-    Runs with inputs of different shapes, or of different methods, are no alternatives: each gets a verdict of its own.
+    Runs with inputs of different shapes, or of different methods, are not alternatives: each gets its own verdict.
     """
     works = _by_work(runs)
     if len(works) == 1:

@@ -13,7 +13,7 @@ from etui.files.hashing import file_stamp
 
 _MOST_BYTES = 4_000_000
 _DYNAMIC = frozenset({"globals", "exec", "setattr", "__getattr__", "vars", "locals", "eval"})
-"""Names whose use may define further names, so that nothing can be said without running the file."""
+"""Names whose use may define further names, so that the names are known only after the file was run."""
 
 
 def check_factory(path: Path, factory: str) -> None:

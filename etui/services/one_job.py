@@ -23,7 +23,7 @@ NICE = 19
 
 
 _STOP_S = 0.2
-"""The interval at which a job that is no longer wanted is noticed."""
+"""The interval in seconds at which it is checked whether the caller stopped the job."""
 
 
 class JobFailed(EtuiError):

@@ -137,7 +137,7 @@ def find_session_file(text: str) -> Path:
         return saved if saved.exists() else path
     near = difflib.get_close_matches(text, saved_names(), n=1, cutoff=0.5)
     guess = f"did you mean {near[0]}? " if near else ""
-    raise UsageError(f"there is no saved configuration {text!r}", guess + _saved_hint())
+    raise UsageError(f"unknown saved configuration {text!r}", guess + _saved_hint())
 
 
 def read_saved(name: str) -> SessionConfig:
