@@ -94,6 +94,7 @@ def test_invalid_verification_is_reported_before_anything_starts(
 class TestMeasuring:
     """Real measurements, stored in the database of a simulated machine whose runner stays warm."""
 
+    @pytest.mark.slow
     def test_project_measures_its_own_model(self, warm_machine: Machine, tmp_path: Path) -> None:
         (tmp_path / "mine.py").write_text(TINY.read_text())
         _write(
@@ -132,6 +133,7 @@ class TestMeasuring:
         properties = ElementTree.parse(tmp_path / "out.xml").findall(".//property[@name='etui']")
         assert len(properties) == 5
 
+    @pytest.mark.slow
     def test_verify_passes_and_fails_with_an_impossible_tolerance(self, warm_machine: Machine, tmp_path: Path) -> None:
         arguments = ("--pyargs", "etui.verify", "--model", MODEL, "--precision", "fp32,int8", "--preset", "quick", "-v")
         output = _pytest(warm_machine, tmp_path, *arguments, "--etui-db", warm_machine.database)

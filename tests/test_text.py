@@ -130,6 +130,7 @@ def test_no_invisible_character_remains(hidden: int) -> None:
     assert text.plain(f"a{chr(hidden)}b") == "ab"
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300), st.integers(2, 60))
 def test_shortened_text_fits(anything: str, cells: int) -> None:
     short = text.shortened(anything, cells)

@@ -94,6 +94,7 @@ def _waits_for(holder: Machine, other: Machine, user: str) -> None:
     assert other.wait_for_status(waiting, "done", "failed") == "done"
 
 
+@pytest.mark.slow
 def test_users_take_turns_and_cannot_read_each_others_files(users: tuple[Machine, Machine]) -> None:
     mine, theirs = users
     _waits_for(mine, theirs, "root")

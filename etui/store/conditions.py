@@ -26,7 +26,7 @@ GROUP = ""
 SCAN = "runs INDEXED BY runs_page"
 """FROM clause for scanning all rows: an index that contains little more than the searched columns."""
 
-_EMPTY = {"note": "''", "tags": "'[]'", "flags": "'[]'"}
+EMPTY = {"note": "''", "tags": "'[]'", "flags": "'[]'"}
 """How columns store that there is nothing, other than as NULL."""
 
 
@@ -114,7 +114,7 @@ def _group(condition: Condition) -> tuple[str, list[object]]:
 def _comparison(column: str, condition: Condition) -> tuple[str, list[object]]:
     operator, value = condition.operator, condition.value
     if operator == "is missing":
-        empty = _EMPTY.get(column)
+        empty = EMPTY.get(column)
         return (f"({column} IS NULL OR {column} = {empty})" if empty else f"{column} IS NULL"), []
     if operator == "contains" and condition.column == ANY_TEXT:
         return f"instr({column}, lower(?)) > 0", [value]

@@ -16,6 +16,7 @@ import msgspec
 from etui.store.columns import IN_ORDER
 from etui.store.conditions import (
     ANY_TEXT,
+    EMPTY,
     GROUP,
     Condition,
     known_column,
@@ -158,6 +159,10 @@ def _present(column: str) -> Source:
     """Return the rows with a value, as two ranges: IS NOT NULL would read the whole index."""
     if column == "error":
         return Source((_part(column, "1", ()),))
+    if column in EMPTY:
+        return Source(
+            (_part(column, f"{column} < {EMPTY[column]}", ()), _part(column, f"{column} > {EMPTY[column]}", ()))
+        )
     return Source((_part(column, f"{column} < ''", ()), _part(column, f"{column} >= ''", ())))
 
 

@@ -45,6 +45,7 @@ def draw(request: pytest.FixtureRequest) -> Draw:
     return DRAWN[cast("str", request.param)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0, 1, 5, 20, 24, 39, 40, 71, 72, 120, 200])
 @pytest.mark.parametrize("height", [0, 1, 3, 5, 6, 7, 10, 24, 40])
 def test_chart_stays_within_its_size(draw: Draw, width: int, height: int) -> None:

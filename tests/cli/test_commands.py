@@ -134,6 +134,7 @@ def test_a_run_that_is_not_there_or_not_unique(etui: Etui, stored: Stored) -> No
     assert done.returncode == 2 and "aaaaaaaaaaa1" in done.stderr and "aaaaaaaaaaa2" in done.stderr
 
 
+@pytest.mark.slow
 def test_out_and_in_again_into_another_database_is_the_same(
     etui: Etui, two: tuple[RunDocument, RunDocument], tmp_path: Path
 ) -> None:
@@ -265,6 +266,7 @@ def test_doctor_ends_with_one_where_nothing_can_be_measured(etui: Etui, database
     assert any("BAD" in line and "database" in line for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_doctor_watches_until_it_is_told_to_stop(etui: Etui, tmp_path: Path) -> None:
     (line,) = etui("doctor", "--for", "1", "--json").stdout.splitlines()
     assert {"busy_cores", "steal_share", "cpu_pressure", "governor"} <= json.loads(line).keys()
@@ -276,6 +278,7 @@ def test_doctor_watches_until_it_is_told_to_stop(etui: Etui, tmp_path: Path) -> 
     assert ended(watching) == 0
 
 
+@pytest.mark.slow
 def test_a_list_of_all_runs_is_written_in_parts(etui: Etui, database: Path) -> None:
     fill(database, 2_300)
     with Store.open(database) as store:
@@ -292,6 +295,7 @@ def test_a_list_of_all_runs_is_written_in_parts(etui: Etui, database: Path) -> N
     assert len(some.stdout.splitlines()) == 8 and "7 runs" in some.stderr and "--limit 0" in some.stderr
 
 
+@pytest.mark.slow
 def test_an_import_or_delete_that_fails_on_the_way_says_how_far_it_came(
     etui: Etui, database: Path, written: Callable[..., Path]
 ) -> None:

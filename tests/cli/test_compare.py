@@ -33,6 +33,7 @@ def three(stored: Stored) -> tuple[RunDocument, RunDocument, RunDocument]:
     return runs
 
 
+@pytest.mark.slow
 def test_verdicts_come_first_then_words_then_the_metrics(etui: Etui, three: tuple[RunDocument, ...]) -> None:
     done = etui("compare", "a", "b", "c")
     assert (done.returncode, done.stderr) == (0, "")
@@ -102,6 +103,7 @@ def test_statuses(etui: Etui, three: tuple[RunDocument, ...], words: list[str], 
     assert etui("compare", *words).returncode == status
 
 
+@pytest.mark.slow
 def test_a_refusal_names_its_reason_unless_forced(etui: Etui, stored: Stored) -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", seed=1, session_id=LATER, median=8.0)
     other.threads = 1
@@ -114,6 +116,7 @@ def test_a_refusal_names_its_reason_unless_forced(etui: Etui, stored: Stored) ->
     assert done.returncode == 2 and "threads" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_limit_that_cannot_be_judged_is_not_hidden_by_one_that_holds(
     etui: Etui, three: tuple[RunDocument, ...], stored: Stored
 ) -> None:
@@ -124,6 +127,7 @@ def test_a_limit_that_cannot_be_judged_is_not_hidden_by_one_that_holds(
     assert etui("compare", "a", "d", "--fail-if-slower", "5").returncode == 0
 
 
+@pytest.mark.slow
 def test_the_files_hold_the_checks_and_nothing_unescaped(etui: Etui, stored: Stored, tmp_path: Path) -> None:
     base, other = measured("aaaaaaaaaaa1"), measured("bbbbbbbbbbb2", median=20.0, precision="int8")
     name = msgspec.structs.replace(base.model, name="ev<i>l|\x1b[31m&*")
@@ -140,6 +144,7 @@ def test_the_files_hold_the_checks_and_nothing_unescaped(etui: Etui, stored: Sto
     assert etui("compare", "a", "b", *words).returncode == 1
 
 
+@pytest.mark.slow
 def test_the_gate_meets_the_newest_run_of_the_same_choice(
     etui: Etui, three: tuple[RunDocument, ...], written: Written
 ) -> None:
@@ -205,6 +210,7 @@ def test_the_gate_pairs_runs_of_the_same_shape_and_kind_of_program(
     assert named.returncode == 2 and "dynamic" in named.stderr
 
 
+@pytest.mark.slow
 def test_a_loaded_machine_neither_holds_nor_crosses_a_gate(etui: Etui, stored: Stored, written: Written) -> None:
     kept = written("baseline.json", measured("aaaaaaaaaaa1", seed=1, drift_sd=0))
     loaded = measured("bbbbbbbbbbb2", median=32.0, drift_sd=0, session_id=LATER)
@@ -232,6 +238,7 @@ def test_the_first_run_of_a_job_may_have_no_baseline(etui: Etui, three: tuple[Ru
     assert (allowed.returncode, allowed.stdout) == (0, "") and "nothing to compare" in allowed.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "beginning"), [("--markdown", "## resnet18"), ("--junit", "<?xml")])
 def test_a_dash_is_standard_output(
     etui: Etui, three: tuple[RunDocument, ...], tmp_path: Path, option: str, beginning: str

@@ -33,6 +33,7 @@ def sealed(machine: Machine, tmp_path: Path) -> Iterator[Path]:
         yield machine.database
 
 
+@pytest.mark.slow
 def test_reading_commands_read_it(machine: Machine, sealed: Path, tmp_path: Path) -> None:
     for words, expected in (
         (["runs"], FIRST[:6]),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.analysis.comparisons import measured
 from tests.cli.conftest import Etui
 from tests.facts import lacking
 
 
+@pytest.mark.slow
 def test_a_page_of_either_kind_is_written_once(etui: Etui, stored: Callable[..., None], tmp_path: Path) -> None:
     stored(measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0, precision="int8"))
     for name, beginning in (

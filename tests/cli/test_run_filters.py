@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from etui.store.columns import SUMMARY_COLUMNS
 from tests.cli.conftest import Etui
 from tests.documents import make_document
@@ -16,6 +18,7 @@ def _ids(text: str) -> list[str]:
     return [line.split()[0] for line in text.splitlines()[1:]]
 
 
+@pytest.mark.slow
 def test_runs_are_chosen_by_a_filter_and_sorted(etui: Etui, stored: Callable[..., None]) -> None:
     slow = make_document("aaaaaaaaaaa1", median=16.0, created_at="2026-11-01T10:00:00.000Z")
     fast = make_document("aaaaaaaaaaa2", precision="int8", median=5.0, created_at="2026-11-02T10:00:00.000Z")
@@ -62,6 +65,7 @@ def test_a_filter_is_saved_under_a_name(etui: Etui, stored: Callable[..., None])
     assert etui("runs", "--save", "nothing").returncode == 2
 
 
+@pytest.mark.slow
 def test_runs_are_named_by_filters(etui: Etui, stored: Callable[..., None], tmp_path: Path) -> None:
     base = make_document("aaaaaaaaaaa1", created_at="2026-11-01T10:00:00.000Z")
     others = [

@@ -67,6 +67,7 @@ def test_show(golden: Golden, transcript: Transcript, stored: Stored) -> None:
     golden("show", transcript("show a", "show b", "show c", "show d"))
 
 
+@pytest.mark.slow
 def test_compare(golden: Golden, transcript: Transcript, stored: Stored) -> None:
     stored(*compared())
     golden(
@@ -79,6 +80,7 @@ def test_compare(golden: Golden, transcript: Transcript, stored: Stored) -> None
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_trend(golden: Golden, transcript: Transcript, stored: Stored) -> None:
     stored(*past())
     golden("trend", transcript("trend 000000000003", "trend 000000000003 --limit 4"))
@@ -172,6 +174,7 @@ def test_doctor(golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     golden("doctor", re.sub(r"for \d+ cores?", "for N cores", "\n\n".join(printed)))
 
 
+@pytest.mark.slow
 def test_errors(golden: Golden, transcript: Transcript, stored: Stored) -> None:
     nothing = transcript("runs", "show a", "trend --model resnet18")
     stored(make_document("aaaaaaaaaaa1"), make_document("aaaaaaaaaaa2", precision="int8"))

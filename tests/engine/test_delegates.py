@@ -51,6 +51,7 @@ def test_missing_tools_are_reported_with_a_hint(monkeypatch: pytest.MonkeyPatch)
     assert delegate_support("portable").partitioners("fp32") == []
 
 
+@pytest.mark.slow
 def test_delegates_that_run_here_import_no_ahead_of_time_code() -> None:
     code = (
         "import sys; from etui.engine.delegates import delegate_support;"

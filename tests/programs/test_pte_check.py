@@ -12,13 +12,6 @@ import torch
 from etui.errors import PreparationError
 
 
-class Scaled(torch.nn.Module):
-    """Takes a tensor and a number."""
-
-    def forward(self, x: torch.Tensor, by: int) -> torch.Tensor:
-        return x * by
-
-
 def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> bytes:
     """Return a program without delegates, from its methods' modules and example inputs."""
     from executorch.exir import to_edge
@@ -35,7 +28,6 @@ def program(methods: dict[str, tuple[torch.nn.Module, tuple[Any, ...]]]) -> byte
         ("outside.pte", ".ptd file"),
         ("cut.pte", "is truncated"),
         ("newer.pte", "another file format (ET13"),
-        ("scaled.pte", "input 2 of type int"),
         ("several.pte", "has no method 'forward'; it has decode(float32 [2]); encode"),
         ("missing.pte", "No such file"),
     ],
@@ -52,8 +44,6 @@ def test_program_that_cannot_be_measured_is_refused_with_a_reason(
             bad.write_bytes(content[: len(content) // 2])
         case "newer.pte":
             bad.write_bytes(content[:4] + b"ET13" + content[8:])
-        case "scaled.pte":
-            bad.write_bytes(program({"forward": (Scaled(), (torch.randn(2), 3))}))
         case "several.pte":
             one = (torch.nn.ReLU(), (torch.randn(2),))
             bad.write_bytes(program({"encode": one, "decode": one}))

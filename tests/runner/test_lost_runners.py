@@ -228,6 +228,7 @@ def test_run_queued_under_another_host_name_is_measured(machine: Machine) -> Non
     assert any("other-host" in line.message for line in machine.document(second).log)
 
 
+@pytest.mark.slow
 def test_run_of_an_unreachable_runner_is_ended_by_force(machine: Machine) -> None:
     with Store.open(machine.database) as store:
         session = store.add_session(make_spec(), model=RESNET, box="container-1")

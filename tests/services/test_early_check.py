@@ -62,6 +62,7 @@ def test_catalog_models_are_not_loaded() -> None:
     assert needs_process(find_model("resnet18"), spec_of("resnet18", keep_fp32=("conv1",)))
 
 
+@pytest.mark.slow
 def test_an_error_of_the_factory_names_file_line_and_source() -> None:
     error = refused("raises")
     assert error.field == "model"

@@ -35,6 +35,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(document=any_document())
 def test_every_fact_is_read_back_from_its_row(tmp_path_factory: pytest.TempPathFactory, document: RunDocument) -> None:

@@ -53,6 +53,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
+@pytest.mark.slow
 def test_consecutive_pages_have_no_gap_and_no_duplicate(large: Store) -> None:
     seen: list[str] = []
     for offset in range(0, 600, 200):
@@ -148,6 +149,7 @@ def test_note_can_be_changed_without_the_tags(store: Store) -> None:
         store.annotate("unknown", note="x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("order_by", ["latency_median_ms", "created_at", "model"])
 @pytest.mark.parametrize(
@@ -177,6 +179,7 @@ def test_page_is_a_slice_of_the_runs_with_its_position(
         assert [run.id for run in rows] == every[min(offset, len(every) - 40) :][:40]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("descending", [True, False])
 @pytest.mark.parametrize("where", [[], [Condition("model", "=", "model3")], [Condition("status", "!=", "done")]])
 @pytest.mark.parametrize("column", ["verdict", "note"])
@@ -204,6 +207,7 @@ def test_page_can_be_sorted_by_what_the_table_shows(
     assert [run.id for run in large.glimpse(where, sorting, Window(limit=40))[-1]] == every[:40]
 
 
+@pytest.mark.slow
 def test_page_is_first_read_without_a_total_if_counting_is_slow(large: Store) -> None:
     where = [Condition("words", "contains", "model3", negated=True)]
     for column in ("latency_median_ms", "model", "tags"):

@@ -31,6 +31,7 @@ def test_document_is_read_back_completely(store: Store) -> None:
     assert store.document(document.id) == document
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(document=any_document())
 def test_any_document_is_read_back_completely(tmp_path_factory: pytest.TempPathFactory, document: RunDocument) -> None:

@@ -74,6 +74,7 @@ async def at(pilot: Pilot[None], tab: str) -> DetailsHost:
 # Operators
 
 
+@pytest.mark.slow
 async def test_the_operators_begin_with_the_answer_and_how_far_it_holds(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
@@ -96,6 +97,7 @@ async def test_operators_that_do_not_add_up_and_a_dear_trace_are_said(database: 
         assert host.page().count(" ! ") >= 2 and not lacking(host.page(), "17.2 ms", "20.0 ms", "14 %", "50.0 %")
 
 
+@pytest.mark.slow
 async def test_modules_unfold_to_operators_with_eager_beside(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
@@ -125,6 +127,7 @@ async def test_modules_unfold_to_operators_with_eager_beside(inside: Path) -> No
         assert host.details.tab == "Operators"
 
 
+@pytest.mark.slow
 async def test_m_groups_otherwise_and_w_shows_eager(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
@@ -176,6 +179,7 @@ async def test_a_click_on_a_heading_sorts_and_one_on_a_row_moves(inside: Path) -
         assert node is not None and node.label == "layer2"
 
 
+@pytest.mark.slow
 async def test_the_filter_shows_what_is_left_and_its_sum(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Operators")
@@ -199,6 +203,7 @@ async def test_the_filter_shows_what_is_left_and_its_sum(inside: Path) -> None:
         await until(pilot, lambda: host.closed)
 
 
+@pytest.mark.slow
 async def test_the_cursor_moves_by_the_tables_keys_and_the_words_scroll_with_it(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=(80, 16)) as pilot:
         host = await at(pilot, "Operators")
@@ -231,6 +236,7 @@ async def test_ten_thousand_operators_page_without_a_widget_a_row(database: Path
         assert any("aten::view_copy.out" in line for line in host.lines())
 
 
+@pytest.mark.slow
 async def test_a_run_without_a_profile_says_how_to_get_one_and_p_queues_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +298,7 @@ async def test_shift_t_asks_for_a_folder_and_profiles_into_it(
 # The summary
 
 
+@pytest.mark.slow
 async def test_each_sentence_of_the_verdict_names_where_it_comes_from(database: Path) -> None:
     with Store.open(database) as held:
         held.save_document(make_document("aaaaaaaaaaa1", median=40.0))
@@ -336,6 +343,7 @@ async def test_the_delegation_says_what_stayed_outside_and_where_it_comes_from(i
 # Gap
 
 
+@pytest.mark.slow
 async def test_the_numbers_name_the_first_layer_past_the_threshold(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Gap")
@@ -367,6 +375,7 @@ async def test_exact_numbers_need_no_chart(database: Path) -> None:
         assert "exact" in host.lines()[-8] or any("exact" in line for line in host.lines())
 
 
+@pytest.mark.slow
 async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuild_program, "check_rebuildable", lambda _document, _trust: None)
     monkeypatch.setattr(start, "ensure_runner", lambda _database: None)
@@ -380,6 +389,7 @@ async def test_p_on_numbers_compares_layer_by_layer(database: Path, monkeypatch:
         assert queued is not None and isinstance(queued.options, GapOptions)
 
 
+@pytest.mark.slow
 async def test_shift_k_runs_it_again_with_the_worst_module_in_fp32(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,6 +426,7 @@ async def test_what_is_not_quantized_has_nothing_to_keep(database: Path) -> None
 # The program's file
 
 
+@pytest.mark.slow
 async def test_the_sections_are_a_tree_with_the_largest_first(inside: Path) -> None:
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:
         host = await at(pilot, "Artifact")
@@ -429,6 +440,7 @@ async def test_the_sections_are_a_tree_with_the_largest_first(inside: Path) -> N
 # Whatever the names are, and whatever the terminal is
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(40, 20), (80, 24), (250, 70)])
 async def test_names_are_data(database: Path, size: tuple[int, int]) -> None:
     evil = "[red]op\x1b[31m\x07\n漢字[/red]" * 7
@@ -461,6 +473,7 @@ async def test_names_are_data(database: Path, size: tuple[int, int]) -> None:
             await pilot.pause()
 
 
+@pytest.mark.slow
 async def test_bars_are_ascii_where_the_terminal_is(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     async with DetailsHost(inside).run_test(size=SIZE) as pilot:

@@ -65,6 +65,7 @@ def ids_by(database: Path, column: str, *, descending: bool) -> list[str]:
         return [run.id for run in store.summaries(order_by=column, descending=descending)]
 
 
+@pytest.mark.slow
 async def test_moving_goes_to_the_next_first_last_and_half_a_page(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -77,6 +78,7 @@ async def test_moving_goes_to_the_next_first_last_and_half_a_page(filled: Path) 
         assert under_cursor(pilot) == ids_by(filled, "created_at", descending=True)[COUNT - 2]
 
 
+@pytest.mark.slow
 async def test_marks_are_set_taken_back_and_set_for_all_that_the_filter_shows(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -91,6 +93,7 @@ async def test_marks_are_set_taken_back_and_set_for_all_that_the_filter_shows(fi
         assert table.marked == set()
 
 
+@pytest.mark.slow
 async def test_sorting_goes_from_column_to_column_and_turns_round(filled: Path) -> None:
     async with opened(make_app(filled, config=Config(columns=("when", "model", "p50", "id")))) as pilot:
         table = bench_table(pilot)
@@ -106,6 +109,7 @@ async def test_sorting_goes_from_column_to_column_and_turns_round(filled: Path) 
         assert drawn_ids(pilot) == [run_id[:6] for run_id in ids_by(filled, "latency_median_ms", descending=False)]
 
 
+@pytest.mark.slow
 async def test_the_cursor_stays_on_its_run_when_the_order_changes_and_when_rows_arrive(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await pilot.press("j", "j", "j", "j")
@@ -122,6 +126,7 @@ async def test_the_cursor_stays_on_its_run_when_the_order_changes_and_when_rows_
         assert under_cursor(pilot) == run_id
 
 
+@pytest.mark.slow
 async def test_what_is_seen_does_not_move_when_rows_arrive_above(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -142,6 +147,7 @@ async def test_what_is_seen_does_not_move_when_rows_arrive_above(filled: Path) -
         assert (under_cursor(pilot), table.scroll_offset.y) == (run_id, top + 3)
 
 
+@pytest.mark.slow
 async def test_a_filter_is_applied_as_it_is_typed_and_a_mistake_is_named(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table, bar = bench_table(pilot), app_of(pilot).bench.query_one(FilterBar)
@@ -158,6 +164,7 @@ async def test_a_filter_is_applied_as_it_is_typed_and_a_mistake_is_named(filled:
         assert table.has_focus and not bar.display
 
 
+@pytest.mark.slow
 async def test_the_runs_are_sorted_by_a_picked_column_and_reversed_by_the_same(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -179,6 +186,7 @@ async def test_what_a_filter_ignores_is_reported_and_the_rest_is_applied(filled:
         assert bar.conditions == tuple(parse("status:failed gpt"))
 
 
+@pytest.mark.slow
 async def test_the_filter_is_saved_and_applied_by_its_name(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table, bar = bench_table(pilot), app_of(pilot).bench.query_one(FilterBar)
@@ -201,6 +209,7 @@ async def test_the_filter_is_saved_and_applied_by_its_name(filled: Path) -> None
         await until(pilot, lambda: table.total == COUNT - failed)
 
 
+@pytest.mark.slow
 async def test_tab_completes_keys_and_values_and_escape_shows_every_run_again(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -213,6 +222,7 @@ async def test_tab_completes_keys_and_values_and_escape_shows_every_run_again(fi
         await until(pilot, lambda: table.total == COUNT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "screen"),
     [
@@ -248,6 +258,7 @@ async def test_the_columns_that_were_chosen_are_shown(filled: Path) -> None:
         assert [column.name for column in bench_table(pilot).columns] == ["id", "mae"]
 
 
+@pytest.mark.slow
 async def test_jumping_puts_the_cursor_on_the_run(filled: Path) -> None:
     wanted = ids_by(filled, "created_at", descending=True)[17]
     async with opened(make_app(filled)) as pilot:
@@ -269,6 +280,7 @@ async def test_a_baseline_is_pinned_and_unpinned(filled: Path) -> None:
         assert table.baseline is None
 
 
+@pytest.mark.slow
 async def test_columns_order_and_baseline_are_as_they_were_left(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await pilot.press("j", "p", "s", "S", "v", "space", "tab", "tab", "enter")
@@ -287,6 +299,7 @@ async def test_columns_order_and_baseline_are_as_they_were_left(filled: Path) ->
         assert any("was deleted" in str(one.message) for one in notices(pilot.app))
 
 
+@pytest.mark.slow
 async def test_deleting_asks_first_and_then_deletes_what_is_marked(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -311,6 +324,7 @@ async def test_copying_says_where_the_text_went(filled: Path) -> None:
         await until(pilot, lambda: app_of(pilot).clipboard.startswith("|"))
 
 
+@pytest.mark.slow
 async def test_new_goes_to_the_picker_where_letters_type_and_escape_comes_back(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await pilot.press("n")
@@ -320,6 +334,7 @@ async def test_new_goes_to_the_picker_where_letters_type_and_escape_comes_back(f
         await until(pilot, lambda: bench_table(pilot).has_focus)
 
 
+@pytest.mark.slow
 async def test_in_a_small_terminal_the_picker_is_a_panel_and_log_and_chart_share_a_pane(filled: Path) -> None:
     async with opened(make_app(filled), (80, 24)) as pilot:
         bench = app_of(pilot).bench
@@ -341,6 +356,7 @@ async def test_in_a_small_terminal_the_picker_is_a_panel_and_log_and_chart_share
         await until(pilot, lambda: bench.query_one("#body").display)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 16)])
 async def test_every_pane_can_be_enlarged_to_the_whole_screen(filled: Path, size: tuple[int, int]) -> None:
     async with opened(make_app(filled), size) as pilot:
@@ -369,6 +385,7 @@ async def test_every_pane_can_be_enlarged_to_the_whole_screen(filled: Path, size
             await until(pilot, lambda: bench_table(pilot).has_focus)
 
 
+@pytest.mark.slow
 async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,6 +401,7 @@ async def test_run_queues_what_the_picker_says_and_cancel_stops_it(
             await until(pilot, lambda: store.summary(run_id).status == "cancelled")
 
 
+@pytest.mark.slow
 async def test_cancel_asks_about_a_session_that_is_not_under_the_cursor(filled: Path) -> None:
     with Store.open(filled) as store:
         session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="x")
@@ -422,6 +440,7 @@ class _HeldRows:
         return self._rows.ids(where)
 
 
+@pytest.mark.slow
 async def test_keys_typed_ahead_of_a_filter_act_on_its_rows(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -442,6 +461,7 @@ async def test_keys_typed_ahead_of_a_filter_act_on_its_rows(filled: Path) -> Non
         assert len(table.marked) == 1 and table.cursor == 2
 
 
+@pytest.mark.slow
 async def test_an_edit_of_the_filter_is_undone_although_letters_are_still_waiting(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await pilot.press("slash")
@@ -476,6 +496,7 @@ def differs(chart: ChartPane, before: str) -> bool:
     return str(chart.render()) != before
 
 
+@pytest.mark.slow
 async def test_each_block_of_a_live_run_changes_its_row_chart_queue_and_header(database: Path) -> None:
     with Store.open(database) as store:
         session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="another-machine")
@@ -519,6 +540,7 @@ def drawn_ids(pilot: Pilot[object]) -> list[str]:
     return [row.split()[-1] for row in drawn_rows(bench_table(pilot))]
 
 
+@pytest.mark.slow
 async def test_the_chart_and_log_keys_work_from_the_table(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         chart = app_of(pilot).bench.query_one(ChartPane)
@@ -533,6 +555,7 @@ async def test_the_chart_and_log_keys_work_from_the_table(filled: Path) -> None:
         assert not log.is_following
 
 
+@pytest.mark.slow
 async def test_a_database_in_trouble_is_said_and_the_app_stays(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         app = app_of(pilot)
@@ -552,6 +575,7 @@ async def test_a_damaged_database_opens_with_a_word(database: Path) -> None:
         assert any("is not a database" in notice.message for notice in notices(pilot.app))
 
 
+@pytest.mark.slow
 async def test_names_from_elsewhere_are_text_and_never_markup(database: Path) -> None:
     hostile = make_documents(1)[0]
     hostile.model = msgspec.structs.replace(hostile.model, name="[red]x[/red]\x1b[31m[/]")
@@ -565,6 +589,7 @@ async def test_names_from_elsewhere_are_text_and_never_markup(database: Path) ->
         await until(pilot, lambda: bench_table(pilot).total == 1)
 
 
+@pytest.mark.slow
 async def test_keys_of_ones_own_take_the_place_of_the_first(filled: Path) -> None:
     config = Config(keys={"table.down": "f5", "app.help": "f6"})
     async with opened(make_app(filled, config=config)) as pilot:
@@ -574,6 +599,7 @@ async def test_keys_of_ones_own_take_the_place_of_the_first(filled: Path) -> Non
         await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
 
 
+@pytest.mark.slow
 async def test_the_palette_finds_actions_models_and_themes(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         entries = list(app_of(pilot).palette_entries())
@@ -598,6 +624,7 @@ async def test_the_screen_is_saved_as_svg(filled: Path, tmp_path: Path, monkeypa
         await until(pilot, lambda: list(tmp_path.glob("etui-*.svg")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])
 async def test_quitting_while_something_runs_says_that_it_goes_on(database: Path, key: str) -> None:
     with Store.open(database) as store:
@@ -612,6 +639,7 @@ async def test_quitting_while_something_runs_says_that_it_goes_on(database: Path
     assert "etui cancel --all" in displayed[0]
 
 
+@pytest.mark.slow
 async def test_only_a_page_of_many_runs_is_held(database: Path) -> None:
     from tests.benchmarks.bench_tui import fill as fill_many
 

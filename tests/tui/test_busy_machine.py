@@ -49,6 +49,7 @@ def busy(monkeypatch: pytest.MonkeyPatch, load: LoadReading | None) -> None:
     monkeypatch.setattr(busy_start, "busy_with", read)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("keys", "minutes"),
@@ -68,6 +69,7 @@ async def test_a_busy_machine_asks(
         assert [spec.wait_quiet_min for spec in queued] == ([] if minutes is None else [minutes])
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("keys", "minutes"), [(["enter"], 60.0), (["left", "enter"], 0.0), (["escape"], None)])
 async def test_running_again_asks_too(
@@ -91,6 +93,7 @@ async def test_running_again_asks_too(
         assert [spec.wait_quiet_min for spec in queued] == ([] if minutes is None else [minutes])
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("keys", "minutes"), [(["enter"], 60.0), (["left", "enter"], 0.0), (["escape"], None)])
 async def test_a_duel_asks_too(

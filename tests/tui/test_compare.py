@@ -137,6 +137,7 @@ async def comparing(
         yield pilot
 
 
+@pytest.mark.slow
 async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(database: Path) -> None:
     fill(database, variants())
     async with opened(make_app(database)) as pilot:
@@ -159,6 +160,7 @@ async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(
         assert not lacking(title(pilot), "3 runs", "2 faster", "1 equivalent")
 
 
+@pytest.mark.slow
 async def test_the_verdicts_have_a_row_for_each_run_with_its_interval(database: Path) -> None:
     async with comparing(database, [*variants(), strangers()[0]]) as pilot:
         heading = verdicts(pilot).render_line(0).text
@@ -170,6 +172,7 @@ async def test_the_verdicts_have_a_row_for_each_run_with_its_interval(database: 
         assert not lacking(threads, "threads", "2 and 1") and "●" not in threads
 
 
+@pytest.mark.slow
 async def test_both_tables_have_the_same_run_under_the_cursor(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         for key, run in (("j", OPENVINO), ("down", FP16), ("k", OPENVINO), ("g", BASE), ("G", FP16), ("h", OPENVINO)):
@@ -180,6 +183,7 @@ async def test_both_tables_have_the_same_run_under_the_cursor(database: Path) ->
             assert row.name in displayed(pilot)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (200, 60)])
 async def test_all_parts_fit_the_terminal(database: Path, size: tuple[int, int]) -> None:
     async with comparing(database, [*variants(), *strangers()], size=size) as pilot:
@@ -195,6 +199,7 @@ async def test_all_parts_fit_the_terminal(database: Path, size: tuple[int, int])
             await pilot.pause()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "count"), [((80, 24), 3), ((120, 40), 6)])
 async def test_the_columns_of_metrics_fit(database: Path, size: tuple[int, int], count: int) -> None:
     runs = [measured(f"{number:012x}", seed=number, median=8.0 + number, drift_sd=0) for number in range(6)][:count]
@@ -203,6 +208,7 @@ async def test_the_columns_of_metrics_fit(database: Path, size: tuple[int, int],
         assert len(re.findall(r"[+-]\d[\d.]* %", median)) == count - 1
 
 
+@pytest.mark.slow
 async def test_without_a_baseline_the_run_under_the_cursor_is_the_base(database: Path) -> None:
     fill(database, variants())
     async with opened(make_app(database)) as pilot:
@@ -216,6 +222,7 @@ async def test_without_a_baseline_the_run_under_the_cursor_is_the_base(database:
         assert screen_of(pilot).base == OPENVINO
 
 
+@pytest.mark.slow
 async def test_figures_scroll_and_show_what_differs_or_everything(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         table = figures(pilot)
@@ -234,6 +241,7 @@ async def test_figures_scroll_and_show_what_differs_or_everything(database: Path
         assert "samples" not in names(pilot)
 
 
+@pytest.mark.slow
 async def test_the_cursor_goes_over_the_runs_and_opens_details_and_trend(database: Path) -> None:
     async with comparing(database, variants(), size=(60, 24)) as pilot:
         assert figures(pilot).run == INT8
@@ -253,6 +261,7 @@ async def test_the_cursor_goes_over_the_runs_and_opens_details_and_trend(databas
         await until(pilot, lambda: not isinstance(pilot.app.screen, CompareScreen))
 
 
+@pytest.mark.slow
 async def test_another_base_turns_the_verdict_and_keeps_the_other_colours(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         before = {one.series.name: one.slot for one in pictures(pilot)._overlaid}
@@ -268,6 +277,7 @@ async def test_another_base_turns_the_verdict_and_keeps_the_other_colours(databa
         }
 
 
+@pytest.mark.slow
 async def test_runs_are_dropped_and_taken_back(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("x")
@@ -281,6 +291,7 @@ async def test_runs_are_dropped_and_taken_back(database: Path) -> None:
         assert screen_of(pilot).base == BASE and figures(pilot).run == BASE
 
 
+@pytest.mark.slow
 async def test_the_margin_is_asked_for_and_decides(database: Path) -> None:
     async with comparing(database, variants()[::3], ids=[BASE, FP16]) as pilot:
         assert "is as fast as" in displayed(pilot)
@@ -297,6 +308,7 @@ async def test_the_margin_is_asked_for_and_decides(database: Path) -> None:
         assert "is as fast as" not in displayed(pilot)
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(database: Path) -> None:
     async with comparing(database, [variants()[0], *strangers()]) as pilot:
         words = all_sentences(pilot)
@@ -315,6 +327,7 @@ async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(data
         assert "forced" not in title(pilot)
 
 
+@pytest.mark.slow
 async def test_one_run_alone_says_what_it_is_against_eager(database: Path) -> None:
     async with comparing(database, variants(), ids=[BASE]) as pilot:
         assert "There is only one run" in displayed(pilot) and "eager PyTorch" in displayed(pilot)
@@ -323,12 +336,14 @@ async def test_one_run_alone_says_what_it_is_against_eager(database: Path) -> No
         assert isinstance(pilot.app.screen, CompareScreen)
 
 
+@pytest.mark.slow
 async def test_a_deleted_baseline_and_deleted_runs_are_named(database: Path) -> None:
     async with comparing(database, variants(), ids=[BASE, INT8, "0123456789ab"], base="777777777777") as pilot:
         assert not lacking(displayed(pilot), "777777", "fp32/xnnpack", "012345")
         assert screen_of(pilot).base == BASE
 
 
+@pytest.mark.slow
 async def test_no_run_left_is_said(database: Path) -> None:
     fill(database, variants())
     async with opened(make_app(database)) as pilot:
@@ -341,6 +356,7 @@ async def test_no_run_left_is_said(database: Path) -> None:
         await until(pilot, lambda: not isinstance(pilot.app.screen, CompareScreen))
 
 
+@pytest.mark.slow
 async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etui.tui.screens.compare._REFRESH_S", 0.05)
     done = variants()[0]
@@ -358,6 +374,7 @@ async def test_a_live_run_is_compared_again_as_its_blocks_come(database: Path, m
             assert "cancelled" in displayed(pilot)
 
 
+@pytest.mark.slow
 async def test_pictures_by_key(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         drawn = set()
@@ -376,6 +393,7 @@ async def test_pictures_by_key(database: Path) -> None:
         assert figures(pilot).display
 
 
+@pytest.mark.slow
 async def test_copying_writes_words_and_figures(database: Path, tmp_path: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("y")
@@ -385,6 +403,7 @@ async def test_copying_writes_words_and_figures(database: Path, tmp_path: Path) 
         assert "times as fast as fp32/xnnpack" in copied and "Pareto" in copied and "| median ms " in copied
 
 
+@pytest.mark.slow
 async def test_a_report_is_written_where_it_is_asked_for_and_never_over_a_file(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,6 +445,7 @@ async def start_duel(pilot: Pilot[Any], *keys: str) -> None:
     await pilot.press(*keys)
 
 
+@pytest.mark.slow
 async def test_a_duel_asks_with_blocks_and_time_and_can_be_declined(database: Path, duels: QueuedDuels) -> None:
     async with comparing(database, variants(), size=(80, 24)) as pilot:
         before = screen_of(pilot)
@@ -439,6 +459,7 @@ async def test_a_duel_asks_with_blocks_and_time_and_can_be_declined(database: Pa
         assert pilot.app.screen is before and duels == []
 
 
+@pytest.mark.slow
 async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: QueuedDuels) -> None:
     async with comparing(database, variants()) as pilot:
         before = screen_of(pilot)
@@ -457,6 +478,7 @@ async def test_a_duel_is_queued_followed_and_found_again(database: Path, duels: 
         assert (screen_of(pilot).base, figures(pilot).run) == runs and len(duels) == 1
 
 
+@pytest.mark.slow
 async def test_a_duel_shows_its_progress_and_is_stopped_after_confirmation(
     database: Path, duels: QueuedDuels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -484,6 +506,7 @@ async def test_a_duel_shows_its_progress_and_is_stopped_after_confirmation(
         await until(pilot, lambda: not progress.display and "not finished" not in displayed(pilot))
 
 
+@pytest.mark.slow
 async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
     documents = [*variants()[:1], *strangers()[2:3]]
     async with comparing(database, documents) as pilot:
@@ -492,6 +515,7 @@ async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
         assert isinstance(pilot.app.screen, CompareScreen)
 
 
+@pytest.mark.slow
 async def test_different_models_are_named_and_stand_side_by_side(database: Path) -> None:
     documents = [variants()[0], strangers()[1]]
     async with comparing(database, documents, ids=[BASE, OTHER_MODEL]) as pilot:
@@ -508,6 +532,7 @@ async def test_too_many_marked_runs_are_refused(database: Path) -> None:
         assert not isinstance(pilot.app.screen, CompareScreen)
 
 
+@pytest.mark.slow
 async def test_the_menu_lists_what_can_be_done_with_the_run_under_the_cursor(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("M")
@@ -516,6 +541,7 @@ async def test_the_menu_lists_what_can_be_done_with_the_run_under_the_cursor(dat
         await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
 
 
+@pytest.mark.slow
 async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         wanted = [action for action in ACTIONS if action.scope == "compare"]
@@ -570,6 +596,7 @@ async def test_the_setting_for_ascii_applies_to_tables_and_charts(database: Path
         assert cast("Any", pictures(pilot).render()).plain.isascii()
 
 
+@pytest.mark.slow
 async def test_runs_of_several_shapes_have_charts_over_the_shape_and_others_do_not(database: Path) -> None:
     async with comparing(database, variants()) as pilot:
         await pilot.press("6")

@@ -47,6 +47,7 @@ async def name_it(pilot: Pilot[None], name: str) -> None:
     await pilot.press("enter")
 
 
+@pytest.mark.slow
 async def test_what_the_picker_has_is_saved_under_a_name_and_used_again() -> None:
     async with host().run_test() as pilot:
         await pilot.pause()
@@ -136,6 +137,7 @@ async def test_a_damaged_file_says_why_and_cannot_be_used() -> None:
         assert not results(pilot)
 
 
+@pytest.mark.slow
 async def test_on_the_bench_a_key_opens_it_and_the_picker_takes_what_is_picked(database: Path) -> None:
     save("mine", SessionConfig(models=("gpt2",), precisions=("int8",), preset="quick", seed=9), force=False)
     async with opened(make_app(database)) as pilot:

@@ -166,6 +166,7 @@ async def test_work_is_cancelled_with_its_screen_and_its_thread_is_told(database
         assert notices(pilot.app) == []
 
 
+@pytest.mark.slow
 async def test_the_screen_follows_a_database_that_is_moved_away_put_back_and_replaced(
     database: Path, another: Path
 ) -> None:

@@ -66,6 +66,7 @@ async def test_a_picture_that_fails_is_a_sentence_and_one_notice(
         assert "planted" in (tmp_path / "state" / defect_guard.FILE_NAME).read_text()
 
 
+@pytest.mark.slow
 async def test_a_page_that_fails_leaves_the_others(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(details, "environment_page", broken)
     assert environment.environment_page is not broken
@@ -80,6 +81,7 @@ async def test_a_page_that_fails_leaves_the_others(filled: Path, monkeypatch: py
         await works(pilot)
 
 
+@pytest.mark.slow
 async def test_a_handler_and_a_worker_that_fail_leave_the_screen(filled: Path) -> None:
     async with opened(forgiving(filled)) as pilot:
         bench = app_of(pilot).bench

@@ -124,6 +124,7 @@ async def test_the_summary_begins_with_the_verdict(stored: Path) -> None:
         assert "resnet18 fp32/xnnpack  ✓ done" in host.heading()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [("tab", "shift+tab"), ("l", "h"), ("right", "left")])
 async def test_tabs_go_round_both_ways(stored: Path, keys: tuple[str, str]) -> None:
     async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
@@ -144,6 +145,7 @@ async def test_a_click_opens_a_tab(stored: Path) -> None:
         assert host.details.tab == "Latency"
 
 
+@pytest.mark.slow
 async def test_the_open_tab_is_in_sight_in_a_narrow_terminal(stored: Path) -> None:
     async with DetailsHost(stored).run_test(size=(40, 10)) as pilot:
         host = await opened(pilot)
@@ -157,6 +159,7 @@ async def test_the_open_tab_is_in_sight_in_a_narrow_terminal(stored: Path) -> No
         assert host.details.tab == "Log"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tab", "words"),
     [
@@ -182,6 +185,7 @@ async def test_each_page_has_its_facts(database: Path, stored: Path, tab: str, w
         assert [word for word in words if word not in page] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tab", ["Operators", "Delegation", "Gap"])
 async def test_what_reads_executorch_programs_is_not_offered_for_another_runtime(database: Path, tab: str) -> None:
     document = make_document(RUN, delegate="onnxruntime")
@@ -196,6 +200,7 @@ async def test_what_reads_executorch_programs_is_not_offered_for_another_runtime
         assert "Press P" not in page
 
 
+@pytest.mark.slow
 async def test_the_log_and_the_json_are_whole(stored: Path) -> None:
     async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
         host = await opened(pilot, "Log")
@@ -207,6 +212,7 @@ async def test_the_log_and_the_json_are_whole(stored: Path) -> None:
         assert msgspec.json.decode(text, type=RunDocument) == host.details.document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tab", ["Summary", "Latency", "Accuracy", "Delegation", "Environment", "Log", "JSON"])
 async def test_every_tab_scrolls_by_the_same_keys(stored: Path, tab: str) -> None:
     async with DetailsHost(stored).run_test(size=(60, 14)) as pilot:
@@ -242,6 +248,7 @@ async def test_chart_keys_open_the_chart(stored: Path) -> None:
         assert host.details.query_one("#tab-latency").region.contains_region(chart.region)
 
 
+@pytest.mark.slow
 async def test_digits_open_tabs_and_the_tab_bar_shows_them(stored: Path) -> None:
     async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
         host = await opened(pilot)
@@ -300,6 +307,7 @@ async def test_e_asks_where_to_write(stored: Path) -> None:
         await until(pilot, lambda: host.screen is not host.details)
 
 
+@pytest.mark.slow
 async def test_a_live_run_fills_as_its_blocks_arrive(database: Path) -> None:
     with Store.open(database) as store:
         session = store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="bench-1")
@@ -335,6 +343,7 @@ async def test_reading_again_leaves_the_scroll_where_it_is(stored: Path) -> None
         assert host.details.query_one("#tab-summary").scroll_offset.y == 3
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_not_there_is_a_sentence(stored: Path) -> None:
     async with DetailsHost(stored, "nowhere").run_test(size=(80, 24)) as pilot:
         host = pilot.app
@@ -351,6 +360,7 @@ async def test_a_database_that_vanishes_is_told_once_and_what_was_read_stays(sto
         assert "Figures" in host.page()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tab", TABS)
 @pytest.mark.parametrize("size", [(40, 10), (250, 70)])
 async def test_any_size_and_any_name_will_do(database: Path, tab: str, size: tuple[int, int]) -> None:
@@ -367,6 +377,7 @@ async def test_any_size_and_any_name_will_do(database: Path, tab: str, size: tup
         assert "\x1b" not in host.heading() and "[b]model[/b]" in host.heading()
 
 
+@pytest.mark.slow
 async def test_a_summary_only_run_has_pages_without_figures(database: Path) -> None:
     bare = RunDocument(
         etui_version="0",

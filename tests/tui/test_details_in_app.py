@@ -57,6 +57,7 @@ def _is_kept(pilot: Pilot[object], text: str) -> bool:
     return any(text in notice.message for notice in app_of(pilot).notice_history)
 
 
+@pytest.mark.slow
 async def test_the_palette_offers_what_the_details_can_do(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         await _details(pilot)
@@ -64,6 +65,7 @@ async def test_the_palette_offers_what_the_details_can_do(profiled: Path) -> Non
         assert not _titles("bench", "table", "compare", "trend", "rows") & _offered(pilot)
 
 
+@pytest.mark.slow
 async def test_the_palette_offers_the_actions_of_a_table_only_on_its_tab(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot, "Operators")
@@ -76,6 +78,7 @@ async def test_the_palette_offers_the_actions_of_a_table_only_on_its_tab(profile
         await until(pilot, lambda: table.rows and table.rows.sort != before)
 
 
+@pytest.mark.slow
 async def test_an_action_of_the_details_runs_from_the_palette(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot)
@@ -85,6 +88,7 @@ async def test_an_action_of_the_details_runs_from_the_palette(profiled: Path) ->
         await until(pilot, lambda: pilot.app.screen is screen and screen.tab == TABS[1])
 
 
+@pytest.mark.slow
 async def test_an_action_of_the_chart_runs_on_its_tab(profiled: Path) -> None:
     async with opened(make_app(profiled)) as pilot:
         screen = await _details(pilot)
@@ -93,6 +97,7 @@ async def test_an_action_of_the_chart_runs_on_its_tab(profiled: Path) -> None:
         await until(pilot, lambda: screen.tab == "Latency")
 
 
+@pytest.mark.slow
 async def test_an_analysis_that_cannot_be_queued_is_in_the_log_without_a_command_line(database: Path) -> None:
     document = make_document(RUN)
     document.artifact = None
@@ -107,6 +112,7 @@ async def test_an_analysis_that_cannot_be_queued_is_in_the_log_without_a_command
         assert not _is_kept(pilot, "etui run")
 
 
+@pytest.mark.slow
 async def test_a_note_on_a_deleted_run_is_refused_in_the_log(database: Path) -> None:
     fill(database, [make_document(RUN)])
     async with opened(make_app(database)) as pilot:

@@ -171,6 +171,7 @@ async def test_a_file_is_not_overwritten_without_asking(stored: Path, tmp_path: 
     assert len(read_documents(target)) == 1
 
 
+@pytest.mark.slow
 async def test_a_place_that_cannot_be_written_is_said(stored: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     async with DialogHost(lambda: ExportDialog(Database(stored), IDS[:1])).run_test(size=(120, 40)) as pilot:
@@ -305,6 +306,7 @@ async def test_a_saved_filter_is_picked(filters: dict[str, str]) -> None:
         assert results(pilot) == ["@good"]
 
 
+@pytest.mark.slow
 async def test_the_current_filter_is_saved_under_a_name(filters: dict[str, str]) -> None:
     async with DialogHost(lambda: FiltersDialog(filters, "resnet")).run_test() as pilot:
         await pilot.press("tab")
@@ -332,6 +334,7 @@ async def test_a_saved_filter_is_removed(filters: dict[str, str]) -> None:
 # Annotate
 
 
+@pytest.mark.slow
 async def test_a_note_and_tags_are_edited() -> None:
     async with DialogHost(lambda: AnnotateDialog("old", ["one"])).run_test() as pilot:
         await pilot.press("j", "q", "tab", "end")
@@ -341,6 +344,7 @@ async def test_a_note_and_tags_are_edited() -> None:
         assert results(pilot) == [("jqold", ["one", "two words"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 10)])
 @pytest.mark.parametrize(
     "make",

@@ -38,7 +38,7 @@ def seen(feed: Feed) -> Snapshot:
 
 def queued(store: Store) -> QueuedSession:
     # The machine has another name, so that no runner is started for it here.
-    return store.add_session(SPEC, model=MODEL, box="another-box")
+    return store.add_session(SPEC, model=MODEL, box="another-machine")
 
 
 def test_a_quiet_database_is_told_once(store: Store, database: Path) -> None:

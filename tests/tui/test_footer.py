@@ -37,6 +37,7 @@ async def test_a_small_terminal_names_the_keys_of_the_three_tasks(filled: Path) 
             assert words in footer(pilot)
 
 
+@pytest.mark.slow
 async def test_it_follows_the_marks(filled: Path) -> None:
     async with opened(make_app(filled), SMALL) as pilot:
         await pilot.press("space", "space")
@@ -54,6 +55,7 @@ async def test_it_follows_the_run_under_the_cursor(filled: Path) -> None:
         await until(pilot, lambda: "c compare" in footer(pilot) and "x cancel" not in footer(pilot))
 
 
+@pytest.mark.slow
 async def test_it_follows_the_focus_into_text_fields(filled: Path) -> None:
     async with opened(make_app(filled), SMALL) as pilot:
         await pilot.press("slash")
@@ -78,6 +80,7 @@ async def test_an_empty_table_names_how_to_fill_it(database: Path) -> None:
         await until(pilot, lambda: footer(pilot).startswith(" r run  i import"))
 
 
+@pytest.mark.slow
 async def test_the_details_name_the_keys_of_the_open_tab(filled: Path) -> None:
     async with opened(make_app(filled), SMALL) as pilot:
         await pilot.press("enter")
@@ -93,6 +96,7 @@ async def test_the_details_name_the_keys_of_the_open_tab(filled: Path) -> None:
         await until(pilot, lambda: footer(pilot).startswith(" f pause"))
 
 
+@pytest.mark.slow
 async def test_a_failed_run_names_its_log(filled: Path) -> None:
     async with opened(make_app(filled), SMALL) as pilot:
         await pilot.press("j", "j", "j", "j", "j", "j", "enter")
@@ -112,6 +116,7 @@ async def test_the_filter_of_rows_names_its_keys(filled: Path) -> None:
         await until(pilot, lambda: footer(pilot).startswith(" ⏎ apply  esc leave"))
 
 
+@pytest.mark.slow
 async def test_the_trend_names_the_keys_of_the_run_under_the_cursor(filled: Path) -> None:
     with Store.open(filled) as store:
         store.import_documents(past(4))

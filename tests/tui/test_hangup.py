@@ -30,6 +30,7 @@ def _open(machine: Machine) -> tuple[subprocess.Popen[bytes], int]:
     return app, ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_signalled", [True, False], ids=["with a SIGHUP", "without one"])
 def test_the_app_ends_with_its_terminal(machine: Machine, is_signalled: bool) -> None:
     app, ours = _open(machine)

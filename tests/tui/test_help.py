@@ -38,6 +38,7 @@ async def open_help(pilot: Pilot[object]) -> None:
     await pilot.pause()
 
 
+@pytest.mark.slow
 async def test_it_opens_at_the_present_screen(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await open_help(pilot)
@@ -48,6 +49,7 @@ async def test_it_opens_at_the_present_screen(filled: Path) -> None:
         assert lines(pilot)[0] == SCOPE_TITLES["details"]
 
 
+@pytest.mark.slow
 async def test_a_search_leaves_the_lines_with_all_words(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await open_help(pilot)
@@ -63,6 +65,7 @@ async def test_a_search_leaves_the_lines_with_all_words(filled: Path) -> None:
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench)
 
 
+@pytest.mark.slow
 async def test_what_is_not_found_is_said(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await open_help(pilot)

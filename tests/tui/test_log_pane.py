@@ -140,6 +140,7 @@ async def test_o_goes_through_the_levels() -> None:
         assert words == [("info and above", 3), ("warning and above", 2), ("errors only", 1), ("all levels", 4)]
 
 
+@pytest.mark.slow
 async def test_search_goes_from_match_to_match_and_back() -> None:
     async with LogHost().run_test(size=(80, 24)) as pilot:
         host = await filled(pilot)
@@ -218,6 +219,7 @@ async def test_a_long_step_moves_the_bar_and_shows_for_how_long_it_lasts() -> No
         assert "30 %" in host.progress() and "about 4 min left" in host.progress()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [30, 60, 100, 200])
 async def test_the_progress_fits_its_line(width: int) -> None:
     async with LogHost().run_test(size=(width, 24)) as pilot:

@@ -44,6 +44,7 @@ async def test_enter_runs_the_chosen_action(filled: Path) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
 
 
+@pytest.mark.slow
 async def test_the_key_of_an_action_works_in_the_menu_as_configured(filled: Path) -> None:
     async with opened(make_app(filled, config=Config(keys={"bench.export": "E"}))) as pilot:
         await open_menu(pilot)
@@ -53,6 +54,7 @@ async def test_the_key_of_an_action_works_in_the_menu_as_configured(filled: Path
         await until(pilot, lambda: isinstance(pilot.app.screen, ExportDialog))
 
 
+@pytest.mark.slow
 async def test_marked_runs_have_their_own_menu(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await pilot.press("space", "space")
@@ -62,6 +64,7 @@ async def test_marked_runs_have_their_own_menu(filled: Path) -> None:
         await until(pilot, lambda: pilot.app.screen is app_of(pilot).bench and not bench_table(pilot).marked)
 
 
+@pytest.mark.slow
 async def test_a_right_click_opens_it_for_the_clicked_run(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await pilot.click(RunsTable, offset=(10, 4), button=3)

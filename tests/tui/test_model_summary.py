@@ -65,6 +65,7 @@ async def show(pilot: Pilot[Any], model: str = "resnet18") -> None:
     await made(pilot)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_run_its_details_and_the_picker_lead_to_the_summary(database: Path, requests: list[Request]) -> None:
     documents = make_documents(2)
@@ -86,6 +87,7 @@ async def test_a_run_its_details_and_the_picker_lead_to_the_summary(database: Pa
         assert requests[-1].model == "gpt2"
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_rows_fold_sort_and_filter(database: Path, requests: list[Request]) -> None:
     async with opened(make_app(database)) as pilot:
@@ -110,6 +112,7 @@ async def test_rows_fold_sort_and_filter(database: Path, requests: list[Request]
         assert not isinstance(pilot.app.screen, ModelSummaryScreen)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_unknown_work_is_marked_without_colour(database: Path, requests: list[Request]) -> None:
     async with opened(make_app(database)) as pilot:
@@ -122,6 +125,7 @@ async def test_unknown_work_is_marked_without_colour(database: Path, requests: l
         assert any("resnet18" in line and "?" in line for line in drawn_rows(table(pilot)))
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_an_error_is_shown_with_the_next_step(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(request: Request, *, stopped: Callable[[], bool]) -> ModelSummary:
@@ -155,6 +159,7 @@ async def test_leaving_the_screen_stops_the_work(database: Path, monkeypatch: py
         await until(pilot, ended.is_set)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_thousands_of_modules_are_drawn_a_screen_at_a_time(
     database: Path, monkeypatch: pytest.MonkeyPatch

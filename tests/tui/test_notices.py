@@ -20,6 +20,7 @@ from tests.tui.hosts import drawn_lines, notices, until
 SIZES = [(60, 16), (80, 24), (120, 40)]
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_equal_notices_do_not_stack(database: Path) -> None:
     async with opened(make_app(database)) as pilot:
@@ -51,6 +52,7 @@ def test_the_history_keeps_the_newest_and_repetitions_once() -> None:
     assert messages == [f"notice {number}" for number in range(10, KEPT + 10)]
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_notice_that_others_replaced_is_shown_again(database: Path) -> None:
     async with opened(make_app(database)) as pilot:
@@ -60,6 +62,7 @@ async def test_notice_that_others_replaced_is_shown_again(database: Path) -> Non
         assert [notice.message for notice in notices(pilot.app)] == ["third", "first"]
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", SIZES)
 async def test_notices_cover_nothing(database: Path, size: tuple[int, int]) -> None:
@@ -76,6 +79,7 @@ async def test_notices_cover_nothing(database: Path, size: tuple[int, int]) -> N
         assert max(region.bottom for region in shown) == size[1]
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_the_history_is_read_with_its_key(database: Path) -> None:
     async with opened(make_app(database)) as pilot:
@@ -92,6 +96,7 @@ async def test_the_history_is_read_with_its_key(database: Path) -> None:
         assert not isinstance(pilot.app.screen, NoticesScreen)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_the_log_of_a_run_has_only_its_own_lines(database: Path) -> None:
     first, second = make_document("aaaaaaaaaaa1", session_id="5e55000000a1"), make_document("bbbbbbbbbbb2")

@@ -61,6 +61,7 @@ async def test_a_word_of_the_title_is_better_than_a_synonym_and_each_word_must_m
     assert score(_entry("x", group="Theme"), ["theme"]) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "title"),
     [
@@ -82,6 +83,7 @@ async def test_what_users_type_comes_first(database: Path, query: str, title: st
             assert "Export runs as JSON" in [entry.title for entry in found]
 
 
+@pytest.mark.slow
 async def test_a_typed_word_runs_the_action(database: Path) -> None:
     fill(database, make_documents(3))
     async with opened(make_app(database)) as pilot:

@@ -89,6 +89,7 @@ async def test_the_models_of_timm_are_listed_without_blocking_the_screen(
         assert "timm:small" in [each.value for each in suggestions.models("small")]
 
 
+@pytest.mark.slow
 async def test_the_whole_form_is_filled_and_run_from_the_keyboard(database: Path) -> None:
     async with host(database).run_test(size=(120, 40)) as pilot:
         await ready(pilot)
@@ -107,6 +108,7 @@ async def test_the_whole_form_is_filled_and_run_from_the_keyboard(database: Path
     assert (spec.keep_fp32, spec.calibration_count, spec.accuracy_inputs, spec.seed) == (("fc",), 4, 16, 7)
 
 
+@pytest.mark.slow
 async def test_letters_that_are_keys_elsewhere_are_letters_in_the_filter(database: Path) -> None:
     async with host(database).run_test() as pilot:
         await ready(pilot)
@@ -115,6 +117,7 @@ async def test_letters_that_are_keys_elsewhere_are_letters_in_the_filter(databas
         assert not submitted(pilot)
 
 
+@pytest.mark.slow
 async def test_the_filter_shows_only_what_fits_and_tab_takes_the_first(database: Path) -> None:
     async with host(database).run_test(size=(120, 40)) as pilot:
         await ready(pilot)
@@ -125,6 +128,7 @@ async def test_the_filter_shows_only_what_fits_and_tab_takes_the_first(database:
         assert picker(pilot).choice.model == "gpt2"
 
 
+@pytest.mark.slow
 async def test_escape_puts_back_what_was_chosen(database: Path) -> None:
     async with host(database).run_test() as pilot:
         await ready(pilot)
@@ -134,6 +138,7 @@ async def test_escape_puts_back_what_was_chosen(database: Path) -> None:
         assert not pilot.app.query_one(Combo).is_open
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_is_greyed_and_says_why(database: Path) -> None:
     async with host(database).run_test(size=(120, 40)) as pilot:
         await ready(pilot)
@@ -147,6 +152,7 @@ async def test_what_cannot_be_is_greyed_and_says_why(database: Path) -> None:
         assert "[-]8da4w" in str(precisions.render())
 
 
+@pytest.mark.slow
 async def test_j_and_k_move_in_lists(database: Path) -> None:
     async with host(database).run_test(size=(120, 40)) as pilot:
         await ready(pilot)
@@ -167,6 +173,7 @@ async def test_a_combination_left_out_is_counted(database: Path) -> None:
         assert words(pilot, "total").startswith("3 programs, 1 ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "text", "problem"),
     [
@@ -200,6 +207,7 @@ async def test_a_wrong_field_is_marked_in_words(database: Path, field: str, text
         assert row(pilot, field).has_the_focus
 
 
+@pytest.mark.slow
 async def test_a_list_with_nothing_chosen_is_marked(database: Path) -> None:
     async with host(database).run_test() as pilot:
         await ready(pilot)
@@ -208,6 +216,7 @@ async def test_a_list_with_nothing_chosen_is_marked(database: Path) -> None:
         assert "delegate" in row(pilot, "delegate").problem
 
 
+@pytest.mark.slow
 async def test_a_mended_field_is_unmarked(database: Path) -> None:
     async with host(database).run_test() as pilot:
         await ready(pilot)
@@ -219,6 +228,7 @@ async def test_a_mended_field_is_unmarked(database: Path) -> None:
         assert "2 programs" in words(pilot, "total")
 
 
+@pytest.mark.slow
 async def test_a_path_is_completed_folder_by_folder(database: Path, tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "mine.py").write_text("def make(): ...\n")
@@ -261,6 +271,7 @@ async def test_the_time_comes_from_the_model_s_size_then_from_past_runs(database
         assert words(pilot, "time").startswith("about ")
 
 
+@pytest.mark.slow
 async def test_a_database_that_is_none_does_not_stop_the_picker(database: Path) -> None:
     database.write_text("no database, and longer than a header of sixteen bytes")
     async with host(database).run_test() as pilot:
@@ -291,6 +302,7 @@ async def test_the_mouse_chooses_too(database: Path) -> None:
         await until(pilot, lambda: submitted(pilot))
 
 
+@pytest.mark.slow
 async def test_names_with_markup_are_text(database: Path) -> None:
     async with host(database).run_test() as pilot:
         await ready(pilot)
@@ -310,6 +322,7 @@ async def test_modules_are_kept_in_fp32_only_with_a_quantized_precision(database
         assert not submitted(pilot)
 
 
+@pytest.mark.slow
 async def test_lists_take_the_free_rows_and_then_say_why_something_is_not_available(database: Path) -> None:
     async with host(database, width=34).run_test(size=(120, 30)) as pilot:
         await ready(pilot)
@@ -324,6 +337,7 @@ async def test_lists_take_the_free_rows_and_then_say_why_something_is_not_availa
         assert any(line.startswith("[-] metal ") and "macOS" in line for line in lines)
 
 
+@pytest.mark.slow
 async def test_a_priority_is_chosen_and_queued(database: Path) -> None:
     async with host(database).run_test(size=(120, 40)) as pilot:
         await ready(pilot)
@@ -335,6 +349,7 @@ async def test_a_priority_is_chosen_and_queued(database: Path) -> None:
     assert submitted(pilot)[0].spec.priority == "high"
 
 
+@pytest.mark.slow
 async def test_the_last_five_come_back_one_by_one(database: Path) -> None:
     for model in ("gpt2", "minilm", "resnet18", "resnet34", "resnet50", "gpt2", "mobilenet_v2"):
         remember(FormValues(model=model, seed="3", others={"wait_quiet": 2.0}))

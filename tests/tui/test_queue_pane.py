@@ -78,6 +78,7 @@ async def test_a_terminal_without_unicode_gets_plain_signs() -> None:
         assert str(pane.render()).isascii()
 
 
+@pytest.mark.slow
 async def test_sessions_are_moved_and_cancelled_in_the_queue(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etui.runner.start.ensure_runner", lambda path: None)
     with Store.open(database) as store:

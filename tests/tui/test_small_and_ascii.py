@@ -67,6 +67,7 @@ async def test_the_trend_shows_title_runs_and_keys_and_its_chart_enlarged(filled
         assert chart.display and chart.size.height > 8
 
 
+@pytest.mark.slow
 async def test_every_screen_is_ascii_where_the_terminal_is(filled: Path) -> None:
     async with opened(make_app(filled, config=Config(ascii=True)), (80, 24)) as pilot:
         for keys in (("m",), ("f2",), ("v",), ("ctrl+p",)):

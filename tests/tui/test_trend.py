@@ -79,6 +79,7 @@ async def test_the_change_is_named_in_the_words_of_the_command_line(database: Pa
         assert "failed" in lines[11]
 
 
+@pytest.mark.slow
 async def test_the_cursor_moves_along_the_runs_and_opens_details(database: Path) -> None:
     async with trending(database, (80, 24)) as pilot:
         assert points(pilot).place == 13
@@ -99,6 +100,7 @@ async def test_the_cursor_moves_along_the_runs_and_opens_details(database: Path)
         await until(pilot, lambda: isinstance(pilot.app.screen, TrendScreen))
 
 
+@pytest.mark.slow
 async def test_views_spacing_and_scale_by_key(database: Path) -> None:
     async with trending(database) as pilot:
         for number, view in enumerate(("latency", "MAE", "both"), 1):
@@ -114,6 +116,7 @@ async def test_views_spacing_and_scale_by_key(database: Path) -> None:
         assert "log scale" in drawn(pilot)
 
 
+@pytest.mark.slow
 async def test_the_chart_is_enlarged_and_restored(database: Path) -> None:
     async with trending(database, count=4) as pilot:
         chart, table = (pilot.app.screen.query_one(name) for name in ("#trend-chart", "#trend-points"))
@@ -125,6 +128,7 @@ async def test_the_chart_is_enlarged_and_restored(database: Path) -> None:
         assert isinstance(pilot.app.screen, TrendScreen)
 
 
+@pytest.mark.slow
 async def test_copying_writes_words_and_runs(database: Path, tmp_path: Path) -> None:
     async with trending(database) as pilot:
         await pilot.press("y")
@@ -141,6 +145,7 @@ async def test_one_run_says_that_it_makes_no_trend(database: Path) -> None:
         assert "8 runs" in words and "Slower" not in words and "Faster" not in words
 
 
+@pytest.mark.slow
 async def test_a_run_that_is_gone_is_said(database: Path) -> None:
     fill(database, past(2))
     async with opened(make_app(database)) as pilot:
@@ -161,6 +166,7 @@ async def test_every_key_of_the_screen_has_a_method_and_is_in_the_palette(databa
         assert {action.title for action in wanted} <= offered
 
 
+@pytest.mark.slow
 async def test_the_menu_compares_a_run_with_the_one_before(database: Path) -> None:
     documents = past(14)
     async with trending(database) as pilot:
@@ -176,6 +182,7 @@ async def test_the_menu_compares_a_run_with_the_one_before(database: Path) -> No
         assert isinstance(pilot.app.screen, TrendScreen), "nothing is before the first run"
 
 
+@pytest.mark.slow
 async def test_a_right_click_opens_the_menu_of_the_clicked_run(database: Path) -> None:
     async with trending(database) as pilot:
         await pilot.click(TrendTable, offset=(10, 4), button=3)

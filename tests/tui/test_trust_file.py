@@ -41,6 +41,7 @@ def _store(database: Path, code: Path) -> Path:
     return database
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("tab", "kind"), [("Operators", "profile"), ("Gap", "gap")])
 async def test_an_analysis_is_queued_only_after_a_yes(database: Path, code: Path, tab: str, kind: str) -> None:
@@ -61,6 +62,7 @@ async def test_an_analysis_is_queued_only_after_a_yes(database: Path, code: Path
         assert queued.options.trusted_files == (str(code),)
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_running_it_again_with_a_module_kept_is_asked_about_too(database: Path, code: Path) -> None:
     async with DetailsHost(_store(database, code), IMPORTED).run_test(size=SIZE) as pilot:
@@ -87,6 +89,7 @@ def test_running_it_again_is_refused_without_the_file_that_was_allowed(database:
         assert held.live_run_ids() == []
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_duel_is_queued_only_after_a_yes(database: Path, code: Path) -> None:
     documents = [imported_document(code), imported_document(code, OTHER)]

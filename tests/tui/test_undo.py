@@ -39,6 +39,7 @@ async def delete(pilot: Pilot[object]) -> None:
     await until(pilot, lambda: bench_table(pilot).total < before)
 
 
+@pytest.mark.slow
 async def test_a_deletion_is_undone_with_its_marks_and_baseline(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         table = bench_table(pilot)
@@ -54,6 +55,7 @@ async def test_a_deletion_is_undone_with_its_marks_and_baseline(filled: Path) ->
     assert stored(filled) == COUNT
 
 
+@pytest.mark.slow
 async def test_it_is_final_when_the_app_ends(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await delete(pilot)
@@ -61,6 +63,7 @@ async def test_it_is_final_when_the_app_ends(filled: Path) -> None:
     assert stored(filled) == COUNT - 1
 
 
+@pytest.mark.slow
 async def test_it_is_final_after_its_time(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(undo, "UNDO_S", 0.01)
     async with opened(make_app(filled)) as pilot:
@@ -70,6 +73,7 @@ async def test_it_is_final_after_its_time(filled: Path, monkeypatch: pytest.Monk
         assert bench_table(pilot).total == COUNT - 1
 
 
+@pytest.mark.slow
 async def test_the_next_deletion_makes_the_first_final(filled: Path) -> None:
     async with opened(make_app(filled)) as pilot:
         await delete(pilot)
@@ -79,6 +83,7 @@ async def test_the_next_deletion_makes_the_first_final(filled: Path) -> None:
         await until(pilot, lambda: bench_table(pilot).total == COUNT - 1)
 
 
+@pytest.mark.slow
 async def test_a_live_run_is_not_deleted(filled: Path) -> None:
     with Store.open(filled) as store:
         store.add_session(make_spec(("fp32", "xnnpack")), model=MODEL, box="x")
@@ -91,6 +96,7 @@ async def test_a_live_run_is_not_deleted(filled: Path) -> None:
     assert stored(filled) == COUNT + 1
 
 
+@pytest.mark.slow
 async def test_a_cancelled_run_is_queued_again(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etui.services.submit.start_and_check", lambda path: None)
     with Store.open(filled) as store:

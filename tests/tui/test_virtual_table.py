@@ -120,6 +120,7 @@ async def test_the_cursor_stays_on_its_row_or_goes_to_the_first() -> None:
         assert table.visited == [0, 30, 7]
 
 
+@pytest.mark.slow
 async def test_the_keys_go_over_the_rows_and_then_through_the_texts() -> None:
     async with Host(NumberTable).run_test(size=SIZE) as pilot:
         table = await show(pilot, range(5), above=12, below=30)
@@ -136,6 +137,7 @@ async def test_the_keys_go_over_the_rows_and_then_through_the_texts() -> None:
         assert table.cursor == 0 and drawn_lines(table)[0].strip() == "above 0"
 
 
+@pytest.mark.slow
 async def test_the_headings_stay_while_their_rows_are_seen() -> None:
     async with Host(NumberTable).run_test(size=SIZE) as pilot:
         table = await show(pilot, range(50), above=2, below=20)

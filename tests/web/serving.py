@@ -121,6 +121,7 @@ class Screen(Protocol):
 
 async def start_tiny_run(opened: Screen) -> None:
     """Choose a small model and a short preset in the picker with keys, and start the run."""
+    await opened.shows("New run")
     await opened.press("n")
     await opened.shows("▌Model")
     for field in ("Precision", "Delegate", "Weights", "Preset"):

@@ -27,6 +27,7 @@ async def _is(page: Page, expression: str) -> None:
             await asyncio.sleep(0.05)  # between two polls
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_run_is_started_shown_live_and_compared_in_a_browser(machine: Machine, tmp_path: Path) -> None:
     with served(machine) as running:
@@ -73,6 +74,7 @@ def _other_site() -> Iterator[str]:
         site.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_page_of_another_site_cannot_connect_even_with_the_key(machine: Machine, tmp_path: Path) -> None:
     with served(machine) as running, _other_site() as other:

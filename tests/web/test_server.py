@@ -47,6 +47,7 @@ async def _refusal(server: Served, **headers: str) -> int:
     return refused.value.status
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_two_runs_are_compared_with_keys(server: Served) -> None:
     async with tab(server) as opened:
@@ -85,6 +86,7 @@ async def test_the_screen_has_the_size_of_the_tab(server: Served) -> None:
         await opened.until(lambda: len(opened.screen.text.split("\n")) == 40, "the screen keeps its size")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_the_screen_is_unicode_whatever_the_terminal_of_the_server_is(machine: Machine) -> None:
     with served(machine, LC_ALL="C", TERM="dumb") as running:
@@ -128,6 +130,7 @@ async def test_everything_that_the_page_loads_is_its_own(server: Served) -> None
         assert ":" not in address and await _status(server, address) == 200, address
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 async def test_the_app_ends_with_its_tab(server: Served) -> None:
     async with tab(server), tab(server):
@@ -154,6 +157,7 @@ async def test_a_message_that_no_page_sends_closes_its_tab_only(server: Served, 
     assert server.process.poll() is None
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_stopped_server_ends_its_apps(machine: Machine, how: signal.Signals) -> None:

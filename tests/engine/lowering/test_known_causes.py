@@ -65,7 +65,7 @@ def test_complex_tensors_on_openvino_name_the_operator_that_makes_them(workshop:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("factory", "cause"),
-    [("scripted", "torch.jit.script"), ("weighted", "register_buffer"), ("complexin", "input z is complex")],
+    [("weighted", "register_buffer"), ("complexin", "input z is complex")],
 )
 def test_causes_without_a_line(workshop: Workshop, factory: str, cause: str) -> None:
     assert cause in str(error_of(workshop, factory, "fp32", "portable"))

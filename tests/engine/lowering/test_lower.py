@@ -118,6 +118,7 @@ def test_exported_and_finished_programs_are_prepared(workshop: Workshop, execute
     assert any("XnnpackBackend" in event.message for event in workshop.events)
 
 
+@pytest.mark.slow
 def test_program_that_changes_before_it_is_copied_is_not_cached_as_the_one_before(
     workshop: Workshop, tmp_path: Path
 ) -> None:

@@ -139,6 +139,7 @@ def test_working_torchvision_is_not_changed(monkeypatch: pytest.MonkeyPatch, tmp
     assert loaded == [str(tmp_path / "_C.so")]
 
 
+@pytest.mark.slow
 def test_torchvision_and_transformers_import_in_a_fresh_process() -> None:
     code = (
         "from etui.engine.models.torchvision_shim import prepare_torchvision as p; p(); p();"
@@ -148,6 +149,7 @@ def test_torchvision_and_transformers_import_in_a_fresh_process() -> None:
     assert done.stdout.strip() == "whole", done.stderr
 
 
+@pytest.mark.slow
 def test_measuring_a_torchvision_model_needs_no_compiler() -> None:
     code = (
         "import sys; from etui.engine.process.preload import preload_measure;"

@@ -79,6 +79,7 @@ def test_changed_file_gives_another_bundle_and_the_same_files_the_same(workshop:
     assert workshop.bundle(model, data=str(folder)).key != first.key
 
 
+@pytest.mark.slow
 def test_changed_file_gives_another_bundle_of_a_catalog_model(workshop: Workshop, tmp_path: Path) -> None:
     folder = pictures(tmp_path / "pictures", 5)
     first, bundle = bundle_of(workshop, "mobilenet_v2", folder, weights="synthetic")

@@ -192,6 +192,7 @@ def test_invalid_inputs_are_refused(given: object, message: str) -> None:
         Examples.of(given, "test").take(4, 0)
 
 
+@pytest.mark.slow
 def test_evaluation_shares_no_pixel_with_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = MODELS["resnet18"].image
     assert recipe is not None

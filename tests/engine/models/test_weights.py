@@ -41,6 +41,7 @@ def distilbert_state(prefix: str = "distilbert.") -> dict[str, torch.Tensor]:
     return {**state, "classifier.weight": torch.zeros(2, 32)}
 
 
+@pytest.mark.slow
 def test_checkpoint_with_another_head_is_accepted(tmp_path: Path) -> None:
     state = distilbert_state()
     save_file(state, tmp_path / "model.safetensors")

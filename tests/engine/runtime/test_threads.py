@@ -51,6 +51,7 @@ def run(threads: int, cpus: list[int] | None) -> Result:
     return msgspec.json.decode(done.stdout.splitlines()[-1], type=Result)
 
 
+@pytest.mark.slow
 def test_every_thread_of_every_pool_is_restricted_to_the_cpus() -> None:
     last = max(os.sched_getaffinity(0))
     result = run(2, [last])
@@ -59,6 +60,7 @@ def test_every_thread_of_every_pool_is_restricted_to_the_cpus() -> None:
     assert result.held == [[last]] * len(result.held)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two threads need two CPUs")
 def test_busy_threads_are_counted() -> None:
     assert run(1, None).busy == 1
