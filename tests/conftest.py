@@ -15,6 +15,24 @@ import pytest
 from tests.golden import UPDATE, Golden
 from tests.machines import Machine, machine_in
 
+LONGEST = (
+    "faults/test_short.py",
+    "models_zoo/test_models.py",
+    "tui/test_every_key.py",
+    "runner/test_ends.py",
+    "web/test_server.py",
+    "test_two_users.py",
+    "fuzz/test_short.py",
+)
+"""The files that take longest, which start first, so that no process works on one of them alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by file: the longest first."""
+    folder = Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that writes the golden files."""

@@ -20,7 +20,7 @@ from tests.tui.comparing import (
     OTHER_MODEL,
     OTHER_THREADS,
     accuracy,
-    strangers,
+    not_comparable,
     variants,
 )
 
@@ -84,18 +84,18 @@ def test_incomparable_runs_are_omitted_with_the_reason() -> None:
     runs = variants()
     runs[1].accuracy = msgspec.structs.replace(make_accuracy(), verdict="FAIL")
     runs[2].accuracy = None
-    front, _ = fronts([*runs, *strangers()])
+    front, _ = fronts([*runs, *not_comparable()])
     assert front.left_out[INT8] == "out of tolerance"
     assert front.left_out[OPENVINO] == "without an accuracy"
     assert {front.left_out[one] for one in (OTHER_THREADS, OTHER_MODEL, FAILED)} == {"not comparable"}
-    sentences = " ".join(pareto.sentences(front, names([*runs, *strangers()])))
+    sentences = " ".join(pareto.sentences(front, names([*runs, *not_comparable()])))
     assert not lacking(sentences, "out of tolerance", "resnet18 int8/xnnpack")
-    forced, _ = fronts([*runs, *strangers()], force=True)
+    forced, _ = fronts([*runs, *not_comparable()], force=True)
     assert OTHER_THREADS not in forced.left_out and forced.left_out[FAILED] != ""
 
 
 def test_empty_front_is_reported() -> None:
-    alone = strangers()[2]
+    alone = not_comparable()[2]
     front, _ = fronts([alone])
     assert on(front) == set() and len(pareto.sentences(front, names([alone]))) >= 1
 

@@ -1,4 +1,4 @@
-"""Names from strangers: nothing in them hides text, turns it round or makes a line too long to read."""
+"""Names from not_comparable: nothing in them hides text, turns it round or makes a line too long to read."""
 
 from __future__ import annotations
 

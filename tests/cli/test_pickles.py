@@ -1,4 +1,4 @@
-"""``etui run`` on exported programs from strangers, whose pickled parts would run code."""
+"""``etui run`` on exported programs from not_comparable, whose pickled parts would run code."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def variants() -> list[RunDocument]:
     return made
 
 
-def strangers() -> list[RunDocument]:
+def not_comparable() -> list[RunDocument]:
     """Runs that cannot be compared with the base, each for another reason."""
     threads = measured(OTHER_THREADS, median=16.0, seed=9, session_id=LATER)
     threads.threads = 1

@@ -54,8 +54,8 @@ from tests.tui.comparing import (
     OTHER_THREADS,
     SUMMARY,
     QueuedDuels,
+    not_comparable,
     queued_duels,
-    strangers,
     variants,
 )
 from tests.tui.hosts import drawn_rows, notices, type_text, until, work_done
@@ -162,7 +162,7 @@ async def test_marked_runs_are_compared_by_key_in_the_words_of_the_command_line(
 
 @pytest.mark.slow
 async def test_the_verdicts_have_a_row_for_each_run_with_its_interval(database: Path) -> None:
-    async with comparing(database, [*variants(), strangers()[0]]) as pilot:
+    async with comparing(database, [*variants(), not_comparable()[0]]) as pilot:
         heading = verdicts(pilot).render_line(0).text
         base, *rows = verdict_rows(pilot)
         assert not lacking(heading, "ratio", "verdict") and not lacking(base, "fp32/xnnpack", "baseline", "●")
@@ -186,7 +186,7 @@ async def test_both_tables_have_the_same_run_under_the_cursor(database: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40), (200, 60)])
 async def test_all_parts_fit_the_terminal(database: Path, size: tuple[int, int]) -> None:
-    async with comparing(database, [*variants(), *strangers()], size=size) as pilot:
+    async with comparing(database, [*variants(), *not_comparable()], size=size) as pilot:
         for _ in range(2):
             parts = [part for part in screen_of(pilot).children if part.display and part.region.height]
             assert sum(part.outer_size.height for part in parts) == size[1]
@@ -310,7 +310,7 @@ async def test_the_margin_is_asked_for_and_decides(database: Path) -> None:
 
 @pytest.mark.slow
 async def test_what_cannot_be_compared_says_why_and_force_keeps_the_reasons(database: Path) -> None:
-    async with comparing(database, [variants()[0], *strangers()]) as pilot:
+    async with comparing(database, [variants()[0], *not_comparable()]) as pilot:
         words = all_sentences(pilot)
         assert not lacking(words, "threads", "2 and 1", "model", FAILED, "failed", SUMMARY, "summary")
         assert "4 not comparable" in title(pilot)
@@ -508,7 +508,7 @@ async def test_a_duel_shows_its_progress_and_is_stopped_after_confirmation(
 
 @pytest.mark.slow
 async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
-    documents = [*variants()[:1], *strangers()[2:3]]
+    documents = [*variants()[:1], *not_comparable()[2:3]]
     async with comparing(database, documents) as pilot:
         await pilot.press("D")
         await until(pilot, lambda: len(notices(pilot.app)) > 0)
@@ -517,7 +517,7 @@ async def test_a_duel_that_cannot_be_says_why(database: Path) -> None:
 
 @pytest.mark.slow
 async def test_different_models_are_named_and_stand_side_by_side(database: Path) -> None:
-    documents = [variants()[0], strangers()[1]]
+    documents = [variants()[0], not_comparable()[1]]
     async with comparing(database, documents, ids=[BASE, OTHER_MODEL]) as pilot:
         assert "gpt2 fp32/xnnpack" in displayed(pilot) and "models differ" in displayed(pilot)
         assert "model" in names(pilot) and OTHER_THREADS not in displayed(pilot)

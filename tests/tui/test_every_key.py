@@ -49,7 +49,7 @@ Holds = Callable[[Bench], object]
 ELSEWHERE = {
     "filters": "test_dialogs.py",
     "configurations": "test_configurations_dialog.py",
-    "rows": "test_inside.py",
+    "rows": "test_analysis_tabs.py",
     "compare": "test_compare.py",
     "trend": "test_trend.py",
     "model": "test_model_summary.py",
@@ -256,7 +256,7 @@ WITH_WORK = ("details.profile", "details.keep_fp32", "details.keep_files", "deta
 
 
 def _has_tests_of_its_own(action: Action) -> str | None:
-    return ELSEWHERE.get(action.scope) or ("test_inside.py" if action.id in WITH_WORK else None)
+    return ELSEWHERE.get(action.scope) or ("test_analysis_tabs.py" if action.id in WITH_WORK else None)
 
 
 def test_every_action_has_a_scenario() -> None:

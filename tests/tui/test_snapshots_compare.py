@@ -13,7 +13,7 @@ from etui.tui.database import Database
 from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.trend import TrendScreen
 from tests.tui.benches import app_of, fill, make_app, settled, snapshot
-from tests.tui.comparing import BASE, past, strangers, variants
+from tests.tui.comparing import BASE, not_comparable, past, variants
 from tests.tui.hosts import until, work_done
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ def test_pictures_and_figures(snap_compare: Any, database: Path, keys: tuple[str
 
 
 def test_what_cannot_be_compared(snap_compare: Any, database: Path) -> None:
-    documents = [variants()[0], *strangers()]
+    documents = [variants()[0], *not_comparable()]
     fill(database, documents)
     runs = [*(document.id for document in documents), "0123456789ab"]
     assert snap_compare(make_app(database), terminal_size=(120, 40), run_before=comparing(database, runs))
