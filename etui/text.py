@@ -218,6 +218,17 @@ def clock(value_s: float) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
+def about_seconds(seconds: float) -> str:
+    """Return a rounded duration such as ``50 s``, ``4 min`` or ``1 h 20 min``."""
+    if seconds < 95:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    minutes = round(minutes / 10) * 10
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes % 60 else f"{minutes // 60} h"
+
+
 def seconds(value: float | None) -> str:
     """Format a duration, such as ``0.35 s``, ``12.4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     if value is None:

@@ -9,8 +9,7 @@ import click
 from etui.cli.table import Column, table
 from etui.formats.json_text import harmless
 from etui.services.foresee import Basis, Foreseen, foresee
-from etui.services.time_estimate import about_seconds
-from etui.text import counted
+from etui.text import about_seconds, counted
 
 if TYPE_CHECKING:
     from etui.cli.context import Settings

@@ -25,15 +25,8 @@ from etui.events import Event
 from etui.results import LIVE_STATUSES
 from etui.runner.abandoned_work import end_abandoned
 from etui.runner.start import RunnerFailed, ensure_runner, failed, work_waits
-from etui.services.session_progress import (
-    ProgressTracker,
-    SessionProgress,
-    analysis_progress,
-    elapsed_s,
-    left_text,
-    share_text,
-    tracker_of,
-)
+from etui.services.progress_state import SessionProgress, left_text, share_text
+from etui.services.session_progress import ProgressTracker, analysis_progress, tracker_of
 from etui.services.stage_lines import StageLines
 from etui.services.stalled_runs import stall_of_session
 from etui.store import QueuedSession, Store
@@ -155,7 +148,7 @@ class ProgressPrinter:
             line = f"  [{'#' * filled}{'.' * (bar - filled)}] {share_text(share)}"
             line += f", {left}  " if left is not None else "  "
             return line[:room] + shortened(progress.doing, max(1, room - len(line)), "..")[: max(0, room - len(line))]
-        spent = f", {_whole(spent_s)} so far" if (spent_s := elapsed_s(progress)) >= SILENT_S else ""
+        spent = f", {_whole(spent_s)} so far" if (spent_s := progress.elapsed_s(datetime.now(UTC))) >= SILENT_S else ""
         return f"  {shortened(progress.doing, max(1, room - 2 - len(spent)), '..')}{spent}"
 
     def _label(self, event: Event) -> str:

@@ -12,10 +12,11 @@ from etui.catalog.find import UserModel, find_model
 from etui.errors import EtuiError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
-from etui.services.session_progress import SessionProgress, tracker_of
-from etui.services.time_estimate import about_seconds, estimate, newest_similar
+from etui.services.progress_state import SessionProgress
+from etui.services.session_progress import tracker_of
+from etui.services.time_estimate import estimate, newest_similar
 from etui.store import QueuedSession, Store
-from etui.text import counted
+from etui.text import about_seconds, counted
 
 
 class Durations:

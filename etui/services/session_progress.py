@@ -16,18 +16,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-import msgspec
-
 from etui.catalog.find import find_model
 from etui.errors import EtuiError
 from etui.events import Event
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.runner.plan import REPEAT_SHARE, make_plan
-from etui.services.time_estimate import ExpectedTimes, about_seconds, expected_of_session
+from etui.services.progress_state import OVERDUE, SessionProgress
+from etui.services.time_estimate import ExpectedTimes, expected_of_session
 from etui.spec import EAGER, SessionSpec, is_eager
 from etui.store import QueuedSession, Store
-from etui.text import clock, moment
+from etui.text import moment
 
 _PREPARED, _MEASURED = 0.2, 0.95
 """The share when preparation and timing are complete, if it is not known how long they take."""
@@ -50,12 +49,8 @@ _BASELINE_STAGES = frozenset({"convert", "compile"})
 """The stages that only the programs of baselines have."""
 _LOAD_S = 3.0
 
-_ON_TIME = 0.6
-"""A step progresses evenly up to this share of its expected time, and then slower and slower: it never completes before
-its end is reported, however long it takes."""
-_LEAST_LEFT, _OVERDUE = 0.1, 0.25
-"""A step whose end is overdue is expected to take at least this share of its expected time longer, and this share of
-the time by which it is overdue."""
+_LEAST_LEFT = 0.1
+"""A step whose end is overdue is expected to take at least this share of its expected time longer."""
 
 _ENOUGH_BLOCKS, _DISTURBED = 3, 1.5
 """Until a variant has this number of blocks, blocks that take longer than expected by this factor may be disturbed."""
@@ -72,62 +67,6 @@ _CHECKS_S, _LEAST_LOAD_S, _SIDE_BY_SIDE = 0.3, 0.1, 2.0
 _CHECK_FACTOR = (0.5, 2.0)
 """Bounds of the time of one check relative to what a block takes besides its samples: it grows with that time, since
 heavy workers slow each other down. Fitted to recorded sessions (``tests/services/recorded_sessions``)."""
-
-_EXACT_S, _STEP_S = 10, 5
-"""From this time left on, it is shown in steps."""
-
-
-class SessionProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """The state after the last event, whose time is ``at``. ``share`` is between 0 and 1; without ``has_share``, as in
-    a step of an analysis that reports no numbers, it is 0. ``step`` describes what is being done in about two words and
-    ``doing`` in a sentence, since the time ``since`` if that is known; ``left_s`` is None while it cannot be estimated,
-    and ``is_rough`` if it is not based on blocks of this session.
-
-    ``step_s`` seconds after ``at``, the share is expected to be ``next_share``; 0 if it only changes with events. Until
-    the next event at least ``least_left_s`` seconds are left.
-    """
-
-    share: float
-    stage: str
-    step: str
-    doing: str
-    at: str
-    left_s: float | None = None
-    has_share: bool = True
-    since: str = ""
-    is_rough: bool = False
-    next_share: float = 0.0
-    step_s: float = 0.0
-    least_left_s: float = 0.0
-
-    @property
-    def is_measuring(self) -> bool:
-        """Whether samples are being taken, so that front ends should use little CPU time."""
-        return self.stage == "measure"
-
-    def share_at(self, now: datetime) -> float:
-        """Return the share at a time. It never decreases with time, and is below ``next_share`` until the next
-        event."""
-        if self.step_s <= 0 or self.next_share <= self.share:
-            return self.share
-        return self.share + (self.next_share - self.share) * _begun(self._elapsed_s(now) / self.step_s)
-
-    def left_at(self, now: datetime) -> float | None:
-        """Return the seconds left at a time, at least 0; None if they cannot be estimated."""
-        if self.left_s is None:
-            return None
-        elapsed_s = self._elapsed_s(now)
-        overdue_s = max(0.0, elapsed_s - self.step_s) if self.step_s > 0 else 0.0
-        return max(0.0, self.least_left_s + _OVERDUE * overdue_s, self.left_s - elapsed_s)
-
-    def doing_for_s(self, now: datetime) -> float | None:
-        """Return for how many seconds what is being done has been done at a time; None if that is not known."""
-        begun = moment(self.since) if self.since else None
-        return None if begun is None else max(0.0, (now - begun).total_seconds())
-
-    def _elapsed_s(self, now: datetime) -> float:
-        reported = moment(self.at)
-        return max(0.0, (now - reported).total_seconds()) if reported is not None else 0.0
 
 
 class ProgressTracker:
@@ -399,29 +338,6 @@ def _eager_label(event: Event) -> str:
     return label if is_eager(label) else EAGER
 
 
-def elapsed_s(progress: SessionProgress) -> float:
-    """Return the seconds since the last event of a progress."""
-    reported, now = moment(progress.at), datetime.now(UTC)
-    return max(0.0, (now - reported).total_seconds()) if reported is not None else 0.0
-
-
-def left_text(progress: SessionProgress) -> str | None:
-    """Return the time left as text, in steps of five seconds from ten on, rounded further while it is a rough estimate;
-    None if it is not known."""
-    left_s = progress.left_at(datetime.now(UTC))
-    if left_s is None:
-        return None
-    if progress.is_rough:
-        return f"about {about_seconds(left_s)} left"
-    # Rounded: it is an estimate, and each change causes a redraw during the measurement.
-    return f"{clock(left_s if left_s < _EXACT_S else math.ceil(left_s / _STEP_S) * _STEP_S)} left"
-
-
-def share_text(share: float) -> str:
-    """Return a share as a percentage, right-aligned; 100 % only for a complete session."""
-    return f"{int(share * 100):2d} %"
-
-
 class _Preparation:
     """The preparation of a session's programs: the model is loaded, then the programs are prepared in parallel."""
 
@@ -534,16 +450,7 @@ class _Preparation:
 def _left_of(expected_s: float, begun: datetime | None, now: datetime) -> float:
     """Return what is left of a step that began at a time."""
     elapsed_s = 0.0 if begun is None else (now - begun).total_seconds()
-    return max(expected_s - elapsed_s, _LEAST_LEFT * expected_s + _OVERDUE * max(0.0, elapsed_s - expected_s))
-
-
-def _begun(elapsed: float) -> float:
-    """Return the part of a step that counts as complete after a share of its expected time."""
-    if elapsed <= _ON_TIME:
-        return elapsed
-    # Continues with the same slope and approaches one.
-    rest = 1 - _ON_TIME
-    return 1 - rest**2 / (elapsed - _ON_TIME + rest)
+    return max(expected_s - elapsed_s, _LEAST_LEFT * expected_s + OVERDUE * max(0.0, elapsed_s - expected_s))
 
 
 def _parts(expected: ExpectedTimes | None) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from etui.runner.plan import Plan, make_plan
 from etui.spec import EAGER, SessionSpec, Shape, Variant
 from etui.store import Condition, Store
 from etui.store.past_runs import similar
+from etui.text import about_seconds
 
 _DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs", "data")
 """The options, apart from the modules kept in FP32, that decide which program is prepared."""
@@ -75,17 +76,6 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         """The estimate as a phrase, rounded to its precision."""
         about = about_seconds(self.seconds)
         return f"about {about}" if self.basis == "similar" else f"roughly {about}"
-
-
-def about_seconds(seconds: float) -> str:
-    """Return a rounded duration such as ``50 s``, ``4 min`` or ``1 h 20 min``."""
-    if seconds < 95:
-        return f"{max(5, round(seconds / 5) * 5)} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    minutes = round(minutes / 10) * 10
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 class ExpectedTimes(msgspec.Struct, frozen=True, kw_only=True):

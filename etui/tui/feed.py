@@ -20,8 +20,9 @@ from etui.facts import RunSummary
 from etui.host.current_state import HostFacts, HostWatch
 from etui.paths import installation
 from etui.results import LIVE_STATUSES
+from etui.services.progress_state import SessionProgress
 from etui.services.queue_estimate import Durations
-from etui.services.session_progress import ProgressTracker, SessionProgress, tracker_of
+from etui.services.session_progress import ProgressTracker, tracker_of
 from etui.store import Condition, QueuedSession, Store
 from etui.tui.database import Database
 from etui.tui.error_text import to_text

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from etui.facts import RunSummary
-from etui.services.session_progress import share_text
+from etui.services.progress_state import share_text
 from etui.text import number, plain
 from etui.tui.glyphs import Glyphs
 

@@ -11,8 +11,8 @@ import pytest
 
 from etui.events import Event
 from etui.services.follow import ProgressPrinter, follow
+from etui.services.progress_state import SessionProgress
 from etui.services.queue_estimate import Durations, ahead_of, starts, time_left, time_until_start
-from etui.services.session_progress import SessionProgress
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, RunnerIdentity, Store
 from tests.documents import MODEL, make_document

@@ -20,7 +20,8 @@ import pytest
 from etui.events import Event
 from etui.results import Stage
 from etui.services.follow import ProgressPrinter
-from etui.services.session_progress import ProgressTracker, SessionFollower, SessionProgress
+from etui.services.progress_state import SessionProgress
+from etui.services.session_progress import ProgressTracker, SessionFollower
 from etui.services.time_estimate import ExpectedTimes
 from etui.spec import EAGER, PresetName, SessionSpec, Variant
 from etui.store import Store

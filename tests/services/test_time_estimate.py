@@ -9,9 +9,10 @@ import pytest
 
 from etui.catalog.find import find_model
 from etui.results import SessionInfo, Stage
-from etui.services.time_estimate import SimilarRun, about_seconds, durations, estimate, newest_similar
+from etui.services.time_estimate import SimilarRun, durations, estimate, newest_similar
 from etui.spec import SessionSpec, Variant
 from etui.store import Store
+from etui.text import about_seconds
 from tests.documents import make_document
 
 FP32, INT8 = Variant("fp32", "xnnpack"), Variant("int8", "xnnpack")

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
 from etui.events import Event, Level, utc_now
-from etui.services.session_progress import SessionProgress
+from etui.services.progress_state import SessionProgress
 from etui.tui.widgets import log_pane as log_pane_module
 from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.log_view import LogView

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from etui.services.session_progress import SessionProgress
+from etui.services.progress_state import SessionProgress
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
 from etui.tui import runs_columns

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from etui.events import Event
 from etui.results import Ratio
-from etui.services.session_progress import SessionProgress
+from etui.services.progress_state import SessionProgress
 from etui.store import Store
 from etui.tui.details.table_tab import TableTab
 from etui.tui.screens.details import TABS

@@ -11,7 +11,7 @@ import pytest
 
 from etui.config import Config
 from etui.events import Event, utc_now
-from etui.services.session_progress import SessionProgress
+from etui.services.progress_state import SessionProgress
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, RunnerIdentity, Store
 from etui.tui.database import Database

@@ -12,7 +12,8 @@ from etui.analysis.session_level import machine_of
 from etui.analysis.session_variance import SessionLatency
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.services.session_progress import SessionFollower, SessionProgress
+from etui.services.progress_state import SessionProgress
+from etui.services.session_progress import SessionFollower
 from etui.store import Condition, Store
 from etui.tui.compare.metrics_text import Heading, Sheet, sheet
 from etui.tui.glyphs import Glyphs

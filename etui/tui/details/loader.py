@@ -11,7 +11,8 @@ from etui.errors import EtuiError
 from etui.events import Event, known_kind, known_level
 from etui.facts import RunSummary
 from etui.results import LIVE_STATUSES, RunDocument
-from etui.services.session_progress import SessionFollower, SessionProgress, analysis_progress
+from etui.services.progress_state import SessionProgress
+from etui.services.session_progress import SessionFollower, analysis_progress
 from etui.store import Condition, QueuedAnalysis, Store
 from etui.store.fp32_sibling import fp32_siblings
 from etui.store.past_runs import similar

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 from textual.widget import Widget
 
-from etui.services.session_progress import left_text, share_text
+from etui.services.progress_state import left_text, share_text
 from etui.text import plain
 from etui.tui.glyphs import Glyphs
 from etui.tui.machine_facts import machine_facts

@@ -16,7 +16,7 @@ from textual.widgets import Input
 
 from etui.actions import bindings
 from etui.events import Event
-from etui.services.session_progress import SessionProgress
+from etui.services.progress_state import SessionProgress
 from etui.text import counted, plain
 from etui.tui.defect_guard import Guarded
 from etui.tui.terminal import glyphs

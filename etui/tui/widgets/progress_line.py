@@ -11,7 +11,7 @@ from textual.app import RenderResult
 from textual.timer import Timer
 from textual.widget import Widget
 
-from etui.services.session_progress import SessionProgress, elapsed_s, left_text, share_text
+from etui.services.progress_state import SessionProgress, left_text, share_text
 from etui.text import clock, plain
 from etui.text import width as cells
 from etui.tui.terminal import glyphs, theme_colour
@@ -64,7 +64,7 @@ class ProgressLine(Widget):
         signs = glyphs(self.app)
         doing = plain(progress.doing)
         if not progress.has_share:
-            since = f"  {clock(elapsed_s(progress))}"
+            since = f"  {clock(progress.elapsed_s(datetime.now(UTC)))}"
             room = max(0, width - cells(since))
             text = f"{progress.stage}  {doing}"
             return Text((text if cells(text) <= room else text[: room - 1] + signs.cut) + since, no_wrap=True)

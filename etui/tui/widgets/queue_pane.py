@@ -12,10 +12,9 @@ from textual.message import Message
 from textual.widget import Widget
 
 from etui.actions import bindings
-from etui.services.session_progress import share_text
-from etui.services.time_estimate import about_seconds
+from etui.services.progress_state import share_text
 from etui.store import QueuedSession
-from etui.text import plain, width
+from etui.text import about_seconds, plain, width
 from etui.tui.glyphs import glyphs_of
 from etui.tui.widgets.key_bar import Footer
 
