@@ -323,8 +323,12 @@ SHAPES = (
     "CREATE INDEX runs_by_input_height ON runs(input_height)",
     "CREATE INDEX runs_by_batch ON runs(batch)",
     "CREATE INDEX runs_by_sequence ON runs(sequence)",
+    "CREATE INDEX runs_by_shown_verdict"
+    " ON runs(CASE WHEN status = 'done' THEN coalesce(verdict, 'done') ELSE status END)",
+    "CREATE INDEX runs_by_shown_note ON runs(coalesce(nullif(note, ''), error))",
 )
-"""0008_shapes: the requested shape of the inputs and the method, which are NULL in earlier runs: the model's own."""
+"""0008_shapes: the requested shape of the inputs and the method, which are NULL in earlier runs: the model's own. The
+order of runs by what the tables show as verdict and note."""
 
 MIGRATIONS = {
     "0001_first": FIRST,

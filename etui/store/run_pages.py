@@ -47,17 +47,21 @@ Bounds = tuple[str, list[object]]
 
 
 class _Shown(NamedTuple):
-    """What a table shows for a column that has no value: an SQL expression, and the columns that it reads."""
+    """What a table shows for a column that has no value: an SQL expression, its index, and the columns that it
+    reads."""
 
     expression: str
+    index: str
     columns: tuple[str, ...]
 
 
 _SHOWN = {
     "verdict": _Shown(
-        "CASE WHEN status = 'done' THEN coalesce(verdict, 'done') ELSE status END", ("verdict", "status")
+        "CASE WHEN status = 'done' THEN coalesce(verdict, 'done') ELSE status END",
+        "runs_by_shown_verdict",
+        ("verdict", "status"),
     ),
-    "note": _Shown("coalesce(nullif(note, ''), error)", ("note", "error")),
+    "note": _Shown("coalesce(nullif(note, ''), error)", "runs_by_shown_note", ("note", "error")),
 }
 
 
@@ -82,8 +86,13 @@ class Sorting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_indexed(self) -> bool:
-        """Whether the index of the column has the rows in this order."""
-        return self.column in IN_ORDER and not self._is_computed
+        """Whether an index has the rows in this order."""
+        return self.column in IN_ORDER or self._is_computed
+
+    @property
+    def index(self) -> str:
+        """The index that has the rows in this order, if one does."""
+        return _SHOWN[self.column].index if self._is_computed else INDEXES[self.column]
 
     @property
     def _is_computed(self) -> bool:
@@ -387,7 +396,7 @@ def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
         return count(search.connection), earlier
     row_filter = search.row_filter() if search.many else None
     if row_filter is not None and not search.known()[1]:
-        by = f"INDEXED BY {INDEXES[search.sorting.column]}"
+        by = f"INDEXED BY {search.sorting.index}"
         earlier = sum(
             search.connection.execute(
                 f"SELECT count(*) FROM runs {by} WHERE {piece} AND {row_filter[0]}",  # noqa: S608
@@ -429,7 +438,7 @@ def _walk(
 
 def _narrowing(search: _Search) -> tuple[str, list[object]]:
     """Return the conditions on the sorted column itself, which its index evaluates without looking up rows."""
-    on_column = [condition for condition in search.where if condition.column == search.sorting.column]
+    on_column = [condition for condition in search.where if condition.column == search.sorting.key]
     clause, values = where_clause(on_column)
     return clause.replace("WHERE", " AND", 1), values
 
@@ -445,7 +454,7 @@ def _scan_index(
     along = search.sorting.clause(backwards=backwards, in_piece=True)
     numbers: list[int] = []
     for bound, bounds in pieces:
-        piece = f"FROM runs INDEXED BY {INDEXES[search.sorting.column]} WHERE {bound}{narrowing}"
+        piece = f"FROM runs INDEXED BY {search.sorting.index} WHERE {bound}{narrowing}"
         # The columns are read only for rows of the source.
         rows = search.connection.execute(
             f"SELECT passed.number AS number FROM (SELECT rowid AS number {piece} {along} LIMIT ?) AS passed"  # noqa: S608
@@ -487,7 +496,8 @@ def _follow_index(
             enough = len(numbers) + len(rows) >= at_least
             if enough or not where or not _is_longer(search, piece, values, patience):
                 break
-            if (len(numbers) + len(rows)) * _MORE_PATIENCE < at_least:
+            # At the rate of this piece: earlier ones, such as the runs with the same value, may have had many more.
+            if len(rows) * _MORE_PATIENCE < at_least - len(numbers):
                 return None
         else:
             return None
@@ -514,7 +524,7 @@ def _sort_matches(search: _Search, pieces: Sequence[Bounds], wanted: int, *, bac
     along = sorting.clause(backwards=backwards, in_piece=True)
     for piece, bounds in pieces:
         rows = search.connection.execute(
-            f"SELECT rowid AS number FROM runs INDEXED BY {INDEXES[sorting.column]}"  # noqa: S608
+            f"SELECT rowid AS number FROM runs INDEXED BY {sorting.index}"  # noqa: S608
             f" WHERE {piece} AND {row_filter[0]} {along} LIMIT ?",
             (*bounds, *row_filter[1], wanted - len(numbers)),
         ).fetchall()
@@ -536,7 +546,7 @@ def _path(search: _Search) -> tuple[str, str, list[object]]:
         if equal.keys() >= set(_CONFIGURATION):
             among = " AND ".join(f"{column} = ?" for column in _CONFIGURATION)
             return "INDEXED BY runs_choice", f"{among} AND ", [equal[column] for column in _CONFIGURATION]
-    return f"INDEXED BY {INDEXES[search.sorting.column]}", "", []
+    return f"INDEXED BY {search.sorting.index}", "", []
 
 
 _CONFIGURATION = ("model", "precision", "delegate")

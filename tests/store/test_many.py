@@ -214,6 +214,17 @@ def test_values_of_a_column_are_read_without_a_full_scan(smaller: Store, larger:
     assert steps(larger, lambda: larger.distinct("model")) < 2 * steps(smaller, lambda: smaller.distinct("model")) + 10
 
 
+@pytest.mark.parametrize("column", ["verdict", "note"])
+def test_page_in_the_order_that_is_shown_is_read_without_a_full_scan(
+    smaller: Store, larger: Store, column: str
+) -> None:
+    sorting = Sorting(column=column, descending=True, as_shown=True)
+    window = Window(limit=10)
+    assert steps(larger, lambda: larger.glimpse([], sorting, window)) < 2 * steps(
+        smaller, lambda: smaller.glimpse([], sorting, window)
+    )
+
+
 def test_every_sortable_column_has_an_index(smaller: Store) -> None:
     connection = sqlite3.connect(smaller.path)
     indexes = {row[1] for row in connection.execute("PRAGMA index_list(runs)")}

@@ -39,7 +39,7 @@ FROZEN = {
     "0005_lookups": "1d152f832ab647d1b241266c63842d5d38d77a1704bec4db0953058c3441567d",
     "0006_id_parts": "901a4d3ff2142095f19f71832220cfdc2c2cad555935793133e777d5029a9f36",
     "0007_interval_width": "0f18aad3fbf6fee165b4d5b954df050b0a9d6a1651d05376881c6391681c942c",
-    "0008_shapes": "beeb60c741fde8a83826f94eabbc637e293fd268853f6cc9302344abfcecfd31",
+    "0008_shapes": "6a652f619d9a0c356cdafbdff230be5db4d54f6935e37202259fd705be9b553d",
 }
 """The hash of the statements of each released migration."""
 

@@ -84,6 +84,8 @@ async def test_the_screen_has_the_size_of_the_tab(server: Served) -> None:
         assert (len(lines), max(map(len, lines))) == (30, 90)
         await opened.socket.send_json(["resize", {"width": 120, "height": 40}])
         await opened.until(lambda: len(opened.screen.text.split("\n")) == 40, "the screen keeps its size")
+    # The server is shared: the next test counts its apps.
+    until(lambda: not server.apps())
 
 
 @pytest.mark.slow
