@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from etui.catalog.models import ImageRecipe
+from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs
 from etui.engine.models.user_inputs import content
 from etui.errors import PreparationError
@@ -203,8 +204,9 @@ def _tensor_loader(file: Path) -> Load:
             with numpy.load(file, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(numpy.ascontiguousarray(arrays[name])) for name in arrays.files}
         except (OSError, ValueError, TypeError, EOFError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise PreparationError(f"cannot read {file}: {reason}", "write it with plain numeric arrays") from error
+            raise PreparationError(
+                f"cannot read {file}: {first_line(error)}", "write it with plain numeric arrays"
+            ) from error
 
     return load
 

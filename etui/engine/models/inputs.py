@@ -12,6 +12,7 @@ import msgspec
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.data_folder import Target, mean_and_std, read_folder, resampling
 from etui.engine.models.input_shapes import batch_count, changed_to, joined
@@ -381,8 +382,9 @@ def _load_tokenizer(folder: Path | None) -> Any:
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PreparationError(f"cannot read the tokenizer in {folder}: {first_line}", "check the folder") from error
+        raise PreparationError(
+            f"cannot read the tokenizer in {folder}: {first_line(error)}", "check the folder"
+        ) from error
 
 
 def _random(shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:

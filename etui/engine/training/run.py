@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from etui.catalog.find import Model, find_model
+from etui.engine.explain.error_text import first_line
 from etui.engine.explain.layers import describe_failure
 from etui.engine.models.build import build
 from etui.engine.models.call_structure import CallStructure, Inputs
@@ -223,7 +224,7 @@ class _Loop:
             loss.backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             raise PreparationError(
-                f"the backward pass of {self._model.name} failed: {_first_line(error)}",
+                f"the backward pass of {self._model.name} failed: {first_line(error)}",
                 "replace what cannot be differentiated, such as an in-place change of a saved value",
             ) from error
         spoiled = self._note_gradients()
@@ -326,7 +327,3 @@ def _state(module: nn.Module) -> list[torch.Tensor]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
