@@ -8,11 +8,9 @@ formulas are in ``etui.engine.summary.work``.
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -24,11 +22,11 @@ from torch.utils._pytree import tree_leaves
 from etui.catalog.find import Model, UserModel, find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.explain.layers import describe_failure
-from etui.engine.explain.source_lines import is_own
 from etui.engine.models.build import build, build_raw, finish
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.input_shapes import changed_to
 from etui.engine.models.inputs import catalog_inputs
+from etui.engine.models.user_code import source_files
 from etui.engine.summary.calls import Calls, info
 from etui.engine.summary.graph_calls import ObservedGraph
 from etui.engine.summary.recorder import Recorder
@@ -71,7 +69,8 @@ def run_summary(job: SummaryJob, log: Log) -> ModelSummary:
     model = find_model(job.model)
     module, inputs, structure = _built(model, job)
     begin("count", "counting operators")
-    return summarize(model, module, inputs, structure, files=_files(model))
+    files = source_files(model) if isinstance(model, UserModel) else []
+    return summarize(model, module, inputs, structure, files=files)
 
 
 def summarize(
@@ -242,17 +241,6 @@ def _shared(module: nn.Module) -> list[str]:
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     return [f"{' and '.join(each)} are the same parameter, counted once" for each in names.values() if len(each) > 1]
-
-
-def _files(model: Model) -> list[str]:
-    """Return the files that the result depends on, as far as they are known."""
-    if not isinstance(model, UserModel):
-        return []
-    files = [model.path]
-    if model.kind == "factory":
-        origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        files += sorted({origin for origin in origins if isinstance(origin, str) and is_own(origin)} - {model.path})
-    return [file for file in files if Path(file).is_file()]
 
 
 def _tensors_of(tree: object) -> list[torch.Tensor]:
