@@ -23,6 +23,7 @@ from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.data_files import data_files
 from etui.jobs import CheckJob, CheckResult
+from etui.spec import WEIGHTS
 
 Log = Callable[[Event], None]
 
@@ -65,7 +66,7 @@ def run_check(job: CheckJob, log: Log) -> CheckResult:
 
 
 def _built(model: Model, job: CheckJob, begin: Callable[[str], None], log: Log) -> Built:
-    has_path = job.weights not in {"auto", "pretrained", "synthetic"}
+    has_path = job.weights not in WEIGHTS
     if has_path and isinstance(model, UserModel) and model.kind == "factory":
         # The model first, so that an error in the factory is not reported as one of the weights.
         built = weights.load(model, weights.resolve(model, "auto", job.seed, Path(job.cache_dir), log), job.seed)

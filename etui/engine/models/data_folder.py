@@ -18,6 +18,7 @@ from etui.engine.models.call_structure import CallStructure, Inputs
 from etui.engine.models.user_inputs import content
 from etui.errors import PreparationError
 from etui.files.data_files import data_files
+from etui.text import counted
 
 MEAN_AND_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -81,7 +82,7 @@ def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFold
             break
     if len(inputs) < 2:
         raise PreparationError(
-            f"{folder} has {len(inputs)} usable {'input' if len(inputs) == 1 else 'inputs'} for {target.name}, and"
+            f"{folder} has {counted(len(inputs), 'usable input')} for {target.name}, and"
             " calibration and evaluation need at least two",
             "add files: each input is used for only one of them",
         )
