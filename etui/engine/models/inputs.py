@@ -171,9 +171,7 @@ def _separate(accuracy: list[Inputs], calibration: list[Inputs], split: str) -> 
 
 def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) -> InputSet:
     """Use each of the user's examples for accuracy or for calibration, in the requested proportion."""
-    first = min(accuracy, max(1, round(len(examples) * accuracy / (accuracy + calibration))))
-    if calibration:
-        first = min(first, len(examples) - 1)
+    first = _evaluated(len(examples), accuracy, calibration)
     evaluation = [example.tensors for example in examples[:first]]
     calibrating = [example.tensors for example in examples[first : first + calibration]]
     split = f"{len(evaluation)} of your examples for evaluation, {len(calibrating)} for calibration, none for both"
@@ -184,6 +182,13 @@ def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) 
     )
 
 
+def _evaluated(count: int, accuracy: int, calibration: int) -> int:
+    """Return how many of ``count`` inputs are for evaluation, in the requested proportion; with calibration at least
+    one is left for it."""
+    first = min(accuracy, max(1, round(count * accuracy / (accuracy + calibration))))
+    return min(first, count - 1) if calibration else first
+
+
 def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, seed: int) -> InputSet:
     """Make a model's inputs from a seeded sample of the files in a folder, and divide them.
 
@@ -191,8 +196,7 @@ def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, s
         PreparationError: see ``read_folder``.
     """
     found = read_folder(folder, target, accuracy + calibration, seed)
-    first = min(accuracy, max(1, round(len(found.inputs) * accuracy / (accuracy + calibration))))
-    first = min(first, len(found.inputs) - 1)
+    first = _evaluated(len(found.inputs), accuracy, calibration)
     evaluation, calibrating = found.inputs[:first], found.inputs[first : first + calibration]
     split = f"{len(evaluation)} of your inputs for evaluation, {len(calibrating)} for calibration, none for both"
     info = _info("data", found.detail, split, evaluation, calibrating)
