@@ -403,6 +403,7 @@ def _generator(seed: int, stream: str) -> torch.Generator:
 
 
 def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
+    evaluated, calibrated = ([content(inputs) for inputs in part] for part in (accuracy, calibration))
     return InputsInfo(
         kind=kind,
         detail=detail,
@@ -410,15 +411,12 @@ def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibr
         dtypes=[str(tensor.dtype).removeprefix("torch.") for tensor in accuracy[0]],
         accuracy_count=len(accuracy),
         calibration_count=len(calibration),
-        sha256=_hash([*accuracy, *calibration]),
+        sha256=_hash([*evaluated, *calibrated]),
         split=split,
-        accuracy_sha256=_hash(accuracy),
-        calibration_sha256=_hash(calibration) if calibration else None,
+        accuracy_sha256=_hash(evaluated),
+        calibration_sha256=_hash(calibrated) if calibrated else None,
     )
 
 
-def _hash(inputs: Sequence[Inputs]) -> str:
-    digest = hashlib.sha256()
-    for tensors in inputs:
-        digest.update(content(tensors))
-    return digest.hexdigest()
+def _hash(contents: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(contents)).hexdigest()
