@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
+
+from etui.engine.models.outputs import tensors_in
 
 
 def named(path: str, module: nn.Module) -> str:
@@ -61,7 +62,7 @@ class ZeroOutputs:
     def _hook(self, path: str, module: nn.Module, arguments: object, output: object) -> None:
         place = named(path, module)
         if self._zero.get(place, True):
-            tensors = [one for one in _tensors(output) if one.is_floating_point() and one.numel()]
+            tensors = [one for one in tensors_in(output) if one.is_floating_point() and one.numel()]
             if tensors:
                 self._zero[place] = not any(bool(one.any()) for one in tensors)
 
@@ -85,9 +86,5 @@ def _hooked(root: nn.Module, hook: object, *, leaves_only: bool) -> Iterator[Non
             handle.remove()
 
 
-def _tensors(tree: object) -> list[torch.Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
-
-
 def _is_finite(tree: object) -> bool:
-    return all(bool(torch.isfinite(one).all()) for one in _tensors(tree) if one.is_floating_point())
+    return all(bool(torch.isfinite(one).all()) for one in tensors_in(tree) if one.is_floating_point())

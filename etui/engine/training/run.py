@@ -18,9 +18,10 @@ from etui.engine.explain.error_text import first_line
 from etui.engine.explain.layers import describe_failure
 from etui.engine.models.build import build
 from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.outputs import tensors_in
 from etui.engine.runtime.resident_memory import reset_peak, status_bytes
 from etui.engine.training.batch import Batch, make_batch
-from etui.engine.training.loss import OutputLoss, choose_losses, output_tensors
+from etui.engine.training.loss import OutputLoss, choose_losses
 from etui.engine.training.observe import FirstNonFinite, ZeroOutputs, parameter_places
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
@@ -101,7 +102,7 @@ def check_training(
         ) from error
     initial = [tensor.detach().clone() for tensor in _state(module)]
     torch.manual_seed(job.seed)
-    outputs = output_tensors(_called(model, module, batch))
+    outputs = tensors_in(_called(model, module, batch))
     losses = choose_losses(model, outputs, batch.tensors, job.loss, batch.labels, job.seed)
     del outputs
     checks = []
@@ -237,7 +238,7 @@ class _Loop:
         return True
 
     def _loss(self) -> torch.Tensor:
-        outputs = output_tensors(_called(self._model, self._module, self._batch))
+        outputs = tensors_in(_called(self._model, self._module, self._batch))
         total = torch.zeros(())
         for each in self._losses:
             total = total + each.function(outputs[each.place])
