@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,29 @@ def test_every_output_that_depends_on_parameters_is_trained() -> None:
     checked = check(Heads(), torch.randn(4, 8), steps=40)
     assert not failures(checked)
     assert checked.losses == ["cross entropy of 4 logits", "mean squared error"]
+
+
+@dataclass
+class Scores:
+    """An output that torch's pytrees do not know."""
+
+    values: torch.Tensor
+
+
+class Scoring(nn.Module):
+    """Returns a dataclass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = linear()
+
+    def forward(self, values: torch.Tensor) -> Scores:
+        return Scores(self.body(values))
+
+
+def test_tensors_in_dataclasses_are_trained() -> None:
+    checked = check(Scoring(), torch.randn(4, 8))
+    assert checked.losses == ["cross entropy of 4 logits"]
 
 
 @pytest.mark.parametrize(
