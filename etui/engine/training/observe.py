@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 
 from etui.engine.models.outputs import tensors_in
+
+_Hook = Callable[[str, nn.Module, object, object], None]
+"""Is called with the path of a module, the module, its arguments and its output."""
 
 
 def named(path: str, module: nn.Module) -> str:
@@ -68,7 +71,7 @@ class ZeroOutputs:
 
 
 @contextlib.contextmanager
-def _hooked(root: nn.Module, hook: object, *, leaves_only: bool) -> Iterator[None]:
+def _hooked(root: nn.Module, hook: _Hook, *, leaves_only: bool) -> Iterator[None]:
     handles = []
     for path, module in root.named_modules():
         if isinstance(module, torch.jit.ScriptModule) or (leaves_only and next(module.children(), None) is not None):
@@ -76,7 +79,7 @@ def _hooked(root: nn.Module, hook: object, *, leaves_only: bool) -> Iterator[Non
 
         def call(module: nn.Module, arguments: object, keywords: object, output: object, path: str = path) -> None:
             with torch.no_grad():
-                hook(path, module, (arguments, keywords), output)  # type: ignore[operator]
+                hook(path, module, (arguments, keywords), output)
 
         handles.append(module.register_forward_hook(call, with_kwargs=True))
     try:
