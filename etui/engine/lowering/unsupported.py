@@ -82,8 +82,8 @@ def unrolled(program: ExportedProgram) -> Iterator[str]:
             kind = name.partition("_")[0].upper()
             yield (
                 f"the {kind} {module_path(node) or node.name} is unrolled into {counted(total, 'step')} ({steps} time"
-                f" steps, {counted(int(layers), 'layer')}{', 2 directions' if both else ''}): lowering takes long, and"
-                " longer the longer the sequence"
+                f" steps, {counted(int(layers), 'layer')}{', 2 directions' if both else ''}): lowering takes"
+                " longer the longer the sequence is"
             )
 
 
