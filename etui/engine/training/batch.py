@@ -16,7 +16,7 @@ from etui.engine.models.call_structure import CallStructure, Inputs, plain_struc
 from etui.engine.models.data_folder import Target, read_folder
 from etui.engine.models.input_shapes import changed_to
 from etui.engine.models.inputs import catalog_inputs, catalog_target, example_inputs
-from etui.errors import PreparationError, UsageError
+from etui.errors import PreparationError
 from etui.files.data_files import data_files
 from etui.jobs import TrainingJob
 from etui.spec import Shape
@@ -114,8 +114,6 @@ def _by_class(folder: Path, classes: Sequence[str], target: Target, count: int, 
     """Return inputs with their class, the classes in turn."""
     each = max(2, -(-count // len(classes)))
     found = [read_folder(folder / name, target, each, seed).inputs for name in classes]
-    if not found:
-        raise UsageError(f"{folder} has no classes", "put images of each class in a subfolder")
     longest = max(map(len, found))
     turns = [(inputs[place], label) for place in range(longest) for label, inputs in enumerate(found)
              if place < len(inputs)]  # fmt: skip
