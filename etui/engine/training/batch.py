@@ -103,11 +103,13 @@ def _from_folder(model: Model, built: Built, job: TrainingJob, folder: Path, dra
     if kind != "images" or any(file.parent == folder for file in files) or len(classes) < 2:
         inputs = read_folder(folder, target, max(2, count), job.seed).inputs
         return _joined(model, inputs[:count], target.structure, None, count)._replace(detail=drawn)
-    examples = _by_class(folder, classes[:count], target, count, job.seed)
+    used = classes[:count]
+    examples = _by_class(folder, used, target, count, job.seed)
     tensors = [tensors for tensors, _ in examples]
     labels = [torch.tensor([label] * tensors[0].shape[0]) for tensors, label in examples]
     joined = _joined(model, tensors, target.structure, labels, count)
-    return joined._replace(detail=f"the {len(classes)} subfolders of {folder}, as classes")
+    some = "" if used == classes else f"{len(used)} of "
+    return joined._replace(detail=f"{some}the {len(classes)} subfolders of {folder}, as classes")
 
 
 def _by_class(folder: Path, classes: Sequence[str], target: Target, count: int, seed: int) -> list[tuple[Inputs, int]]:

@@ -403,6 +403,7 @@ def test_subfolders_of_images_are_classes(net: str, tmp_path: Path) -> None:
     checked = run(f"{net}:pictures", data=str(tmp_path / "data"), batch=4)
     assert checked.passed
     assert checked.targets.startswith("the 2 subfolders")
+    assert run(f"{net}:pictures", data=str(tmp_path / "data"), batch=1).targets.startswith("1 of the 2 subfolders")
     assert run(f"{net}:pictures", data=str(tmp_path / "data" / "dark"), batch=2).targets == "drawn with seed 0"
 
 
