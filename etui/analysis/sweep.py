@@ -51,8 +51,9 @@ def sweep_of(runs: Sequence[RunSummary]) -> Sweep | None:
     """Return the runs with a latency as lines over the property with the most different values; None if there is none
     with at least two, or only one point in every line. The eager baselines are lines too."""
     measured = [run for run in runs if run.latency_median_ms]
-    axis = max(_AXES, key=lambda name: len({_AXES[name](run) for run in measured} - {None}), default=None)
-    if axis is None or len({_AXES[axis](run) for run in measured} - {None}) < 2:
+    different = {axis: len({value_of(run) for run in measured} - {None}) for axis, value_of in _AXES.items()}
+    axis = max(_AXES, key=lambda name: different[name])
+    if different[axis] < 2:
         return None
     lines: dict[str, dict[float, SweepPoint]] = {}
     several = len({run.model for run in measured}) > 1

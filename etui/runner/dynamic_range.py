@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from etui.jobs import BundleResult, DynamicDim, DynamicDims
@@ -33,14 +34,4 @@ def dynamic_dims(shapes: Sequence[Sequence[Sequence[int]]]) -> DynamicDims:
 def largest(bundles: Sequence[BundleResult]) -> BundleResult:
     """Return the bundle with the largest inputs. A program is exported and calibrated with those, since sizes of 0 and
     1 are special to torch."""
-
-    def elements(bundle: BundleResult) -> int:
-        total = 0
-        for shape in bundle.inputs.shapes:
-            count = 1
-            for size in shape:
-                count *= size
-            total += count
-        return total
-
-    return max(bundles, key=elements)
+    return max(bundles, key=lambda bundle: sum(map(math.prod, bundle.inputs.shapes)))

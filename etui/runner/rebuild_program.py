@@ -43,7 +43,7 @@ from etui.jobs import BundleJob, BundleResult, JobFor, LowerJob, LowerResult, R
 from etui.paths import absolute, cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
 from etui.runner.program_cache import ProgramCache, machine_for, program_key, version_names, versions_for
-from etui.spec import WEIGHTS, Repeated, SessionSpec, Shape, Variant
+from etui.spec import WEIGHTS, Repeated, SessionSpec, Variant
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ async def rebuild_program(
                 key=next((key for key in cache.bundle_keys() if key_of(key, stored) == artifact.key), None),
                 allow_pickle=allow_pickle or origin.allow_pickle,
                 data=origin.data,
-                shape=shape_of(document),
+                shape=variant_of(document).shape,
                 method=document.method,
             )
         )
@@ -320,11 +320,6 @@ def variant_of(document: RunDocument) -> Variant:
         dynamic=document.dynamic,
         method=document.method,
     )
-
-
-def shape_of(document: RunDocument) -> Shape:
-    """Return the requested shape of a run's inputs."""
-    return Shape(input_size=document.input_size, batch=document.batch, sequence=document.sequence)
 
 
 def _same_model(document: RunDocument, origin: Repeated) -> Model:

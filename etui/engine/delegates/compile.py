@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from etui.engine.delegates.base import BaselineFailure, BaselineSupport, BaselineWork, Executable
+from etui.engine.explain.error_text import first_line
 from etui.text import size
 
 Inputs = list[torch.Tensor]
@@ -33,9 +34,8 @@ class _CompiledProgram:
         try:
             self._runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(path), 1)
         except RuntimeError as error:
-            line = (str(error).strip().splitlines() or [""])[0]
             raise BaselineFailure(
-                f"the compiled library {path.name} cannot be loaded: {line}",
+                f"the compiled library {path.name} cannot be loaded: {first_line(error)}",
                 "measure without the program cache; on a file system mounted noexec, set ETUI_CACHE to another folder",
             ) from error
         self.program_load_ms = (time.perf_counter() - start) * 1e3

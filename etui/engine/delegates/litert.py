@@ -14,6 +14,7 @@ import torch
 
 from etui.engine.delegates import litert_convert
 from etui.engine.delegates.base import BaselineFailure, BaselineSupport, BaselineWork, Executable
+from etui.engine.explain.error_text import first_line
 from etui.errors import PreparationError
 from etui.host.litert_converter import converter_problem, converter_python
 from etui.text import counted, size
@@ -39,9 +40,8 @@ class _LiteRtProgram:
             loaded = time.perf_counter()
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            line = (str(error).strip().splitlines() or [""])[0]
             raise BaselineFailure(
-                f"LiteRT cannot load {path.name}: {line}", "measure without the program cache"
+                f"LiteRT cannot load {path.name}: {first_line(error)}", "measure without the program cache"
             ) from error
         self.program_load_ms = (loaded - start) * 1e3
         self.method_load_ms: float | None = (time.perf_counter() - loaded) * 1e3

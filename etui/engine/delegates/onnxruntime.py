@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from etui.engine.delegates.base import BaselineFailure, BaselineSupport, BaselineWork, Executable
+from etui.engine.explain.error_text import first_line
 from etui.errors import PreparationError
 from etui.text import counted, size
 
@@ -45,7 +46,7 @@ class _OnnxProgram:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise BaselineFailure(
-                f"ONNX Runtime cannot load {path.name}: {_first_line(error)}", "measure without the program cache"
+                f"ONNX Runtime cannot load {path.name}: {first_line(error)}", "measure without the program cache"
             ) from error
         self.program_load_ms = (time.perf_counter() - start) * 1e3
         used = self._session.get_session_options().intra_op_num_threads
@@ -174,10 +175,6 @@ def _silenced() -> Iterator[None]:
     """Discard what the exporter and the quantizer print."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 DELEGATE = _OnnxRuntime("onnxruntime")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from etui.engine.explain.error_text import headline
 from etui.engine.explain.source_lines import SourceLine, chain, model_line, model_line_in
 
 if TYPE_CHECKING:
@@ -50,8 +51,7 @@ def explain(error: BaseException, doing: str, delegate: str = "", nodes: Iterabl
 
 def describe(error: BaseException, doing: str) -> str:
     """Return the line of the user's model and the first line of an error whose cause is not known."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{doing} failed{_at(model_line(error))}: {type(error).__name__}: {first}"
+    return f"{doing} failed{_at(model_line(error))}: {headline(error)}"
 
 
 def _at(line: SourceLine | None) -> str:

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from torch import nn
 
+from etui.engine.explain.error_text import headline
 from etui.engine.explain.source_lines import chain, model_line
 
 
@@ -29,7 +30,5 @@ def failing_layer(error: BaseException, root: nn.Module) -> str:
 def describe_failure(error: BaseException, root: nn.Module) -> str:
     """Return the layer, the line of the user's source and the first line of an error that a call of ``root`` raised."""
     layer, line = failing_layer(error, root), model_line(error)
-    first = (str(error).strip().splitlines() or [""])[0]
-    message = f"{type(error).__name__}: {first}" if first else type(error).__name__
     place = ", ".join([*([f"in {layer}"] if layer else []), *([f"at {line.to_text()}"] if line else [])])
-    return f"{place}: {message}" if place else message
+    return f"{place}: {headline(error)}" if place else headline(error)

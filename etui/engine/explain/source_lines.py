@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from etui.engine.explain.error_text import headline
+from etui.text import counted
 
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 _STDLIB = tuple({f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib")})
@@ -77,7 +80,7 @@ def short_traceback(error: BaseException) -> str:
     root = root or next((each for each in errors if each.__traceback__ is not None), error)
     frames = _frames(root)
     belongs = _is_users if any(_is_users(frame.path) for frame in frames) else _is_models
-    return "\n".join([*_folded(frames, belongs), *_summary(root)])
+    return "\n".join([*_folded(frames, belongs), headline(root)])
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -115,23 +118,16 @@ def _is_models(path: str) -> bool:
     return False
 
 
-def _folded(frames: Sequence[SourceLine], belongs: object) -> Iterator[str]:
-    assert callable(belongs)
+def _folded(frames: Sequence[SourceLine], belongs: Callable[[str], bool]) -> Iterator[str]:
     shown = [index for index, frame in enumerate(frames) if belongs(frame.path)][-_MOST_FRAMES:]
     if frames and (len(frames) - 1) not in shown:
         shown.append(len(frames) - 1)
     after = 0
     for index in shown:
         if index > after:
-            omitted = index - after
-            yield f"  .. {omitted} line{'s' if omitted > 1 else ''} of etui, torch and other libraries"
+            yield f"  .. {counted(index - after, 'line')} of etui, torch and other libraries"
         frame = frames[index]
         yield f'  File "{frame.path}", line {frame.line}, in {frame.function}'
         if frame.code:
             yield f"    {frame.code}"
         after = index + 1
-
-
-def _summary(error: BaseException) -> list[str]:
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return [f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import torch
 from etui.catalog.find import Model, UserModel, find_model
 from etui.catalog.precisions import AS_IS
 from etui.engine.explain.layers import describe_failure
-from etui.engine.explain.source_lines import is_own
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.models import weights
 from etui.engine.models.build import Built, build_raw, finish
@@ -20,10 +18,12 @@ from etui.engine.models.data_folder import read_folder
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.exported_program import check_exported
 from etui.engine.models.task_metric import metric_of
+from etui.engine.models.user_code import source_files
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.data_files import data_files
 from etui.jobs import CheckJob, CheckResult
+from etui.spec import WEIGHTS
 
 Log = Callable[[Event], None]
 
@@ -66,7 +66,7 @@ def run_check(job: CheckJob, log: Log) -> CheckResult:
 
 
 def _built(model: Model, job: CheckJob, begin: Callable[[str], None], log: Log) -> Built:
-    has_path = job.weights not in {"auto", "pretrained", "synthetic"}
+    has_path = job.weights not in WEIGHTS
     if has_path and isinstance(model, UserModel) and model.kind == "factory":
         # The model first, so that an error in the factory is not reported as one of the weights.
         built = weights.load(model, weights.resolve(model, "auto", job.seed, Path(job.cache_dir), log), job.seed)
@@ -112,12 +112,9 @@ def _check_program(path: Path, requested: str | None) -> None:
 
 def _files(model: Model, job: CheckJob) -> list[str]:
     """Return the files that the result depends on, as far as they are known."""
-    files = [model.path] if isinstance(model, UserModel) else []
-    if isinstance(model, UserModel) and model.kind == "factory":
-        origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        files += sorted({origin for origin in origins if isinstance(origin, str) and is_own(origin)} - {model.path})
+    files = source_files(model) if isinstance(model, UserModel) else []
     if Path(job.weights).is_file():
         files.append(str(Path(job.weights).absolute()))
     if job.data is not None:
         files += map(str, data_files(Path(job.data))[1])
-    return [file for file in files if Path(file).is_file()]
+    return files

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import shutil
 import time
@@ -332,14 +331,14 @@ def _copy_program(model: UserModel, bundle: BundleResult, job: LowerJob, folder:
 
 
 def _artifact(path: Path, job: LowerJob) -> Artifact:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     sections: list[Section] = []
     if path.name == PROGRAM:
         with contextlib.suppress(DamagedFile):  # the runtime reports a damaged finished program
             sections = sections_of(path)
     kind: Any = path.suffix.removeprefix(".")
-    return Artifact(kind=kind, size_bytes=path.stat().st_size, sha256=digest, key=job.program_key, sections=sections)
+    return Artifact(
+        kind=kind, size_bytes=path.stat().st_size, sha256=file_hash(path), key=job.program_key, sections=sections
+    )
 
 
 def _to_text(delegation: Delegation) -> str:

@@ -16,8 +16,7 @@ from etui.engine.lowering.keep_fp32 import module_path
 from etui.errors import PreparationError
 from etui.text import counted
 
-_RECURRENT = {"lstm": 4, "gru": 4, "rnn_tanh": 3, "rnn_relu": 3}
-"""Recurrent operators and the approximate number of matrix operations and activations of one step."""
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
 
 _LONG = 16
 """Recurrences of fewer steps are lowered without a notice."""
@@ -83,8 +82,8 @@ def unrolled(program: ExportedProgram) -> Iterator[str]:
             kind = name.partition("_")[0].upper()
             yield (
                 f"the {kind} {module_path(node) or node.name} is unrolled into {counted(total, 'step')} ({steps} time"
-                f" steps, {counted(int(layers), 'layer')}{', 2 directions' if both else ''}): lowering takes long, and"
-                " longer the longer the sequence"
+                f" steps, {counted(int(layers), 'layer')}{', 2 directions' if both else ''}): lowering takes"
+                " longer the longer the sequence is"
             )
 
 

@@ -13,10 +13,12 @@ import torch
 from torch import nn
 
 from etui.catalog.models import ImageRecipe
+from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs
 from etui.engine.models.user_inputs import content
 from etui.errors import PreparationError
 from etui.files.data_files import data_files
+from etui.text import counted
 
 MEAN_AND_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -80,7 +82,7 @@ def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFold
             break
     if len(inputs) < 2:
         raise PreparationError(
-            f"{folder} has {len(inputs)} usable {'input' if len(inputs) == 1 else 'inputs'} for {target.name}, and"
+            f"{folder} has {counted(len(inputs), 'usable input')} for {target.name}, and"
             " calibration and evaluation need at least two",
             "add files: each input is used for only one of them",
         )
@@ -203,8 +205,9 @@ def _tensor_loader(file: Path) -> Load:
             with numpy.load(file, allow_pickle=False) as arrays:
                 return {name: torch.from_numpy(numpy.ascontiguousarray(arrays[name])) for name in arrays.files}
         except (OSError, ValueError, TypeError, EOFError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise PreparationError(f"cannot read {file}: {reason}", "write it with plain numeric arrays") from error
+            raise PreparationError(
+                f"cannot read {file}: {first_line(error)}", "write it with plain numeric arrays"
+            ) from error
 
     return load
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from etui.engine.explain.error_text import first_line, headline
 from etui.errors import PreparationError
 from etui.programs.pickle_check import SAMPLE_INPUTS, Part, to_text, unpickled, unsafe_parts
 
@@ -107,9 +108,8 @@ def _readable(path: Path) -> Iterator[None]:
     except (PreparationError, MemoryError):
         raise
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0][:300]
         raise PreparationError(
-            f"{path} is not an exported program that this torch can read: {type(error).__name__}: {line}",
+            f"{path} is not an exported program that this torch can read: {headline(error)[:300]}",
             f"save it with torch.export.save from torch {torch.__version__.partition('+')[0]}",
         ) from error
 
@@ -185,7 +185,7 @@ def _not_tensors(archive: _TorchArchive, name: str, path: Path) -> str | None:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - any failure means that torch would unpickle it without restriction
-        return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        return first_line(error)[:120]
     return None
 
 

@@ -13,10 +13,10 @@ from torch import nn
 
 from etui.catalog.find import Model
 from etui.catalog.models import ModelEntry
+from etui.engine.explain.error_text import first_line
+from etui.engine.models.call_structure import Inputs
 from etui.errors import PreparationError
 from etui.spec import OWN_SHAPE, Shape, shape_text
-
-Inputs = tuple[torch.Tensor, ...]
 
 FEWEST_BATCHES = 2
 """The smallest number of batches: equal outputs for all of them would prove nothing."""
@@ -171,7 +171,7 @@ def naming_layer(module: nn.Module, shape: Shape, source: str) -> Iterator[None]
     except _REJECTIONS as error:
         path, kind, given = running[-1] if running else ("", type(module).__name__, "")
         where = f"layer {path} ({kind})" if path else f"the model itself ({kind})"
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise PreparationError(
             f"{source} does not take {shape_text(shape)}: {where}{f' was given {given}' if given else ''}: {reason}",
             "choose another shape",

@@ -12,6 +12,7 @@ import msgspec
 import torch
 
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
+from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.data_folder import Target, mean_and_std, read_folder, resampling
 from etui.engine.models.input_shapes import batch_count, changed_to, joined
@@ -170,9 +171,7 @@ def _separate(accuracy: list[Inputs], calibration: list[Inputs], split: str) -> 
 
 def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) -> InputSet:
     """Use each of the user's examples for accuracy or for calibration, in the requested proportion."""
-    first = min(accuracy, max(1, round(len(examples) * accuracy / (accuracy + calibration))))
-    if calibration:
-        first = min(first, len(examples) - 1)
+    first = _evaluated(len(examples), accuracy, calibration)
     evaluation = [example.tensors for example in examples[:first]]
     calibrating = [example.tensors for example in examples[first : first + calibration]]
     split = f"{len(evaluation)} of your examples for evaluation, {len(calibrating)} for calibration, none for both"
@@ -183,6 +182,13 @@ def _split(examples: list[Example], accuracy: int, calibration: int, kind: str) 
     )
 
 
+def _evaluated(count: int, accuracy: int, calibration: int) -> int:
+    """Return how many of ``count`` inputs are for evaluation, in the requested proportion; with calibration at least
+    one is left for it."""
+    first = min(accuracy, max(1, round(count * accuracy / (accuracy + calibration))))
+    return min(first, count - 1) if calibration else first
+
+
 def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, seed: int) -> InputSet:
     """Make a model's inputs from a seeded sample of the files in a folder, and divide them.
 
@@ -190,8 +196,7 @@ def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, s
         PreparationError: see ``read_folder``.
     """
     found = read_folder(folder, target, accuracy + calibration, seed)
-    first = min(accuracy, max(1, round(len(found.inputs) * accuracy / (accuracy + calibration))))
-    first = min(first, len(found.inputs) - 1)
+    first = _evaluated(len(found.inputs), accuracy, calibration)
     evaluation, calibrating = found.inputs[:first], found.inputs[first : first + calibration]
     split = f"{len(evaluation)} of your inputs for evaluation, {len(calibrating)} for calibration, none for both"
     info = _info("data", found.detail, split, evaluation, calibrating)
@@ -381,8 +386,9 @@ def _load_tokenizer(folder: Path | None) -> Any:
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PreparationError(f"cannot read the tokenizer in {folder}: {first_line}", "check the folder") from error
+        raise PreparationError(
+            f"cannot read the tokenizer in {folder}: {first_line(error)}", "check the folder"
+        ) from error
 
 
 def _random(shape: list[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
@@ -397,6 +403,7 @@ def _generator(seed: int, stream: str) -> torch.Generator:
 
 
 def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibration: Sequence[Inputs]) -> InputsInfo:
+    evaluated, calibrated = ([content(inputs) for inputs in part] for part in (accuracy, calibration))
     return InputsInfo(
         kind=kind,
         detail=detail,
@@ -404,15 +411,12 @@ def _info(kind: str, detail: str, split: str, accuracy: Sequence[Inputs], calibr
         dtypes=[str(tensor.dtype).removeprefix("torch.") for tensor in accuracy[0]],
         accuracy_count=len(accuracy),
         calibration_count=len(calibration),
-        sha256=_hash([*accuracy, *calibration]),
+        sha256=_hash([*evaluated, *calibrated]),
         split=split,
-        accuracy_sha256=_hash(accuracy),
-        calibration_sha256=_hash(calibration) if calibration else None,
+        accuracy_sha256=_hash(evaluated),
+        calibration_sha256=_hash(calibrated) if calibrated else None,
     )
 
 
-def _hash(inputs: Sequence[Inputs]) -> str:
-    digest = hashlib.sha256()
-    for tensors in inputs:
-        digest.update(content(tensors))
-    return digest.hexdigest()
+def _hash(contents: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(contents)).hexdigest()

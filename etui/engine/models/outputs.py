@@ -12,9 +12,22 @@ from torch.utils import _pytree as pytree
 from etui.errors import PreparationError
 
 
+def tensors_in(values: object) -> list[torch.Tensor]:
+    """Return the tensors in nested values in order, still connected to the parameters that they depend on; also those
+    in dataclasses that torch does not know."""
+    found: list[torch.Tensor] = []
+    for leaf in pytree.tree_leaves(values):
+        if isinstance(leaf, torch.Tensor):
+            found.append(leaf)
+        elif dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+            for field in dataclasses.fields(leaf):
+                found += tensors_in(getattr(leaf, field.name))
+    return found
+
+
 def flat_outputs(outputs: object) -> list[torch.Tensor]:
     """Return the tensors of a module's output in order, contiguous."""
-    return [leaf.detach().contiguous() for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
+    return [tensor.detach().contiguous() for tensor in tensors_in(outputs)]
 
 
 def check_outputs(outputs: object, source: str) -> None:

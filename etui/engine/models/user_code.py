@@ -14,9 +14,20 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from etui.catalog.find import UserModel
 from etui.engine.explain.source_lines import is_own
 from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.errors import PreparationError
+
+
+def source_files(model: UserModel) -> list[str]:
+    """Return the existing files that a user's model was built from, as far as they are known: its own, and for a
+    factory also the loaded modules that belong neither to the standard library nor to an installed package."""
+    files = [model.path]
+    if model.kind == "factory":
+        origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        files += sorted({origin for origin in origins if isinstance(origin, str) and is_own(origin)} - {model.path})
+    return [file for file in files if Path(file).is_file()]
 
 
 class UserFile:

@@ -13,6 +13,7 @@ from torch import nn
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import ImageRecipe, ModelEntry
+from etui.engine.explain.error_text import first_line
 from etui.engine.models import hub, timm_models
 from etui.engine.models.build import Built, build, build_raw, finish, transformers_parts
 from etui.engine.models.file_hashes import content_hash
@@ -151,7 +152,7 @@ def read_state_dict(path: Path) -> StateDict:
     except Exception as error:
         # Torch's unpickler may raise any exception for a damaged file.
         kind = "safetensors file" if path.suffix == ".safetensors" else "state dict"
-        raise WeightsError(f"{path} is not a readable {kind}: {_line(error)}", _REPLACE) from error
+        raise WeightsError(f"{path} is not a readable {kind}: {first_line(error)}", _REPLACE) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
@@ -200,12 +201,14 @@ def _fetch(entry: ModelEntry, required: bool, cache_dir: Path, log: Log) -> hub.
     except OSError as error:
         if required:
             raise WeightsError(
-                f"{title} not found in {hub.search_location(entry)}, and the hub is unreachable ({_line(error)})",
+                f"{title} not found in {hub.search_location(entry)}, and the hub is unreachable ({first_line(error)})",
                 "put them there, give a path, or select synthetic weights",
             ) from error
         hub.remember_unreachable(cache_dir, entry.source_kind)
         pause_minutes = hub.REMEMBER_S / 60
-        _log_message(log, f"{title} unreachable ({_line(error)}); the next attempt is in {pause_minutes:.0f} minutes")
+        _log_message(
+            log, f"{title} unreachable ({first_line(error)}); the next attempt is in {pause_minutes:.0f} minutes"
+        )
         return None
 
 
@@ -222,7 +225,7 @@ def _weight_files(folder: Path) -> list[Path]:
             files = [folder / name for name in sorted({Path(str(entry)).name for entry in listed}) if name]
             is_usable = bool(files) and not any(file.is_dir() for file in files)
         except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-            raise WeightsError(f"{index} is not a readable index: {_line(error)}", _REPLACE) from error
+            raise WeightsError(f"{index} is not a readable index: {first_line(error)}", _REPLACE) from error
         if not is_usable:
             raise WeightsError(f"{index} is not a readable index: it names no files", _REPLACE)
         return files
@@ -296,7 +299,7 @@ def _load_transformers(entry: ModelEntry, state: StateDict, path: Path) -> nn.Mo
             dtype=torch.float32,
         )
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        raise WeightsError(f"{path.name} does not fit the model: {_line(error)}", _OTHER_MODEL) from error
+        raise WeightsError(f"{path.name} does not fit the model: {first_line(error)}", _OTHER_MODEL) from error
     mismatched = sorted(report["mismatched_keys"])
     if mismatched:
         name, given, expected = mismatched[0]
@@ -342,7 +345,3 @@ def _estimate_batch_norm(module: nn.Module, recipe: ImageRecipe, seed: int) -> N
 
 def _log_message(log: Log, message: str) -> None:
     log(Event(kind="log", stage="load", message=message, at=utc_now()))
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -21,6 +21,7 @@ from types import FrameType
 
 import msgspec
 
+from etui.engine.explain.error_text import headline
 from etui.engine.process.worker import Report, run
 from etui.host.interrupts import accept_interrupts
 from etui.jobs import Exited, Fork, ForkServerKind, Preload, Ready, Reply, Request, Started
@@ -97,7 +98,7 @@ class ForkServer:
             else:
                 preload.preload_measure([])
         except (Exception, SystemExit) as failure:  # noqa: BLE001 - a broken library may raise anything; the run reports it
-            error = _first_line(failure)
+            error = headline(failure)[:ERROR_CHARACTERS]
             # The full traceback goes to the runner's log.
             traceback.print_exc()
         gc.freeze()
@@ -158,11 +159,6 @@ def _become_worker(control: socket.socket, parent: int, job: msgspec.Raw, report
     sys.stdout.flush()
     sys.stderr.flush()
     return status
-
-
-def _first_line(failure: BaseException) -> str:
-    line = (str(failure).strip().splitlines() or [""])[0]
-    return f"{type(failure).__name__}: {line}"[:ERROR_CHARACTERS]
 
 
 def _ignore(_signal: int, _frame: FrameType | None) -> None:

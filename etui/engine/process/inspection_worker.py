@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from etui.catalog.backends import hint_for
+from etui.engine.explain.error_text import first_line
 from etui.errors import EtuiError
 from etui.insight import BackendNeed, MethodInfo, ProgramInfo
 from etui.programs.files import mapped
@@ -113,8 +114,7 @@ def _loaded(path: Path, data: Path | None, program: ProgramFile, *, from_memory:
     except MemoryError:
         return "loading it needs more memory than is free", "use a machine with more memory"
     except RuntimeError as error:
-        line = (str(error).strip().splitlines() or [""])[0]
-        return f"ExecuTorch cannot load it: {line}", "lower the model again with ExecuTorch 1.5"
+        return f"ExecuTorch cannot load it: {first_line(error)}", "lower the model again with ExecuTorch 1.5"
     return "", ""
 
 

@@ -12,6 +12,7 @@ from typing import Any, Union
 import msgspec
 
 from etui.analysis_kinds.registry import KINDS
+from etui.engine.explain.error_text import first_line, headline
 from etui.engine.explain.source_lines import model_line, short_traceback
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
@@ -87,11 +88,9 @@ def run(job: msgspec.Raw, report: Report) -> int:
 
 def _to_text(error: BaseException) -> tuple[str, str]:
     """Return message and hint of an unexpected error."""
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    if os.strerror(errno.ENOSPC) in first_line:  # safetensors does not raise OSError for a full disk
+    if os.strerror(errno.ENOSPC) in first_line(error):  # safetensors does not raise OSError for a full disk
         return "no space is left on the disk", "free some space, or set ETUI_CACHE to a folder on another disk"
-    message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
-    line = model_line(error)
+    line, message = model_line(error), headline(error)
     return f"{line.to_text()}: {message}" if line else message, TRACEBACK_HINT
 
 

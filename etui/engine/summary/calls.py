@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
+from etui.engine.models.outputs import tensors_in
 from etui.model_summary import TensorInfo
 
 
@@ -62,7 +62,7 @@ class Calls:
 
 def tensor_infos(tree: object) -> list[TensorInfo]:
     """Return shape and dtype of the tensors in nested arguments or results."""
-    return [info(leaf) for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    return [info(tensor) for tensor in tensors_in(tree)]
 
 
 def info(tensor: torch.Tensor) -> TensorInfo:

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from etui.engine.models.outputs import tensors_in
 from etui.engine.summary.work import has_formula, multiply_adds
 
 
@@ -116,7 +116,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # as are mos
             self._alias(operands, results)
             return
         work.activation_bytes += sum(map(self._allocate, results))
-        work.traffic_bytes += sum(map(_bytes, (*operands, *results)))
+        work.traffic_bytes += sum(map(size_bytes, (*operands, *results)))
 
     def _alias(self, operands: list[torch.Tensor], results: list[torch.Tensor]) -> None:
         """Regard views as the tensor that they are views of, which need not have the same storage: that of a parameter
@@ -144,8 +144,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # as are mos
 
 def _tensors(tree: object) -> list[torch.Tensor]:
     """Return the dense tensors in nested arguments or results."""
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor) and leaf.layout is torch.strided]
+    return [tensor for tensor in tensors_in(tree) if tensor.layout is torch.strided]
 
 
-def _bytes(tensor: torch.Tensor) -> int:
+def size_bytes(tensor: torch.Tensor) -> int:
+    """Return the size of a tensor's values; a view has that of its own elements."""
     return tensor.numel() * tensor.element_size()

@@ -8,11 +8,9 @@ formulas are in ``etui.engine.summary.work``.
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -24,14 +22,15 @@ from torch.utils._pytree import tree_leaves
 from etui.catalog.find import Model, UserModel, find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.explain.layers import describe_failure
-from etui.engine.explain.source_lines import is_own
 from etui.engine.models.build import build, build_raw, finish
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.input_shapes import changed_to
 from etui.engine.models.inputs import catalog_inputs
+from etui.engine.models.outputs import tensors_in
+from etui.engine.models.user_code import source_files
 from etui.engine.summary.calls import Calls, info
 from etui.engine.summary.graph_calls import ObservedGraph
-from etui.engine.summary.recorder import Recorder
+from etui.engine.summary.recorder import Recorder, size_bytes
 from etui.engine.summary.saved import saved_bytes
 from etui.engine.summary.tree import Tensors, module_list
 from etui.errors import PreparationError
@@ -71,7 +70,8 @@ def run_summary(job: SummaryJob, log: Log) -> ModelSummary:
     model = find_model(job.model)
     module, inputs, structure = _built(model, job)
     begin("count", "counting operators")
-    return summarize(model, module, inputs, structure, files=_files(model))
+    files = source_files(model) if isinstance(model, UserModel) else []
+    return summarize(model, module, inputs, structure, files=files)
 
 
 def summarize(
@@ -120,7 +120,7 @@ def summarize(
     by_dtype: Counter[str] = Counter()
     for parameter in everything.parameters:
         by_dtype[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
-    outputs = _tensors_of(seen.result)
+    outputs = tensors_in(seen.result)
     return ModelSummary(
         model=model.name,
         title=model.title,
@@ -129,12 +129,12 @@ def summarize(
         parameters=everything.count,
         trainable=everything.trainable,
         buffers=sum(each.numel() for each in everything.buffers),
-        parameter_bytes=sum(map(_bytes, everything.parameters)),
-        buffer_bytes=sum(map(_bytes, everything.buffers)),
+        parameter_bytes=sum(map(size_bytes, everything.parameters)),
+        buffer_bytes=sum(map(size_bytes, everything.buffers)),
         parameters_by_dtype=dict(by_dtype),
         estimated_bytes=_estimated(module, everything),
-        input_bytes=sum(map(_bytes, inputs)),
-        output_bytes=sum(map(_bytes, outputs)),
+        input_bytes=sum(map(size_bytes, inputs)),
+        output_bytes=sum(map(size_bytes, outputs)),
         forward_bytes=whole.activation_bytes,
         peak_bytes=seen.recorder.peak_bytes(),
         backward_bytes=backward,
@@ -184,11 +184,11 @@ def _observe(module: nn.Module, inputs: Inputs, structure: CallStructure, *, fak
             result = structure.bound(module)(*inputs)
         else:
             result = graph.run(*tree_leaves(structure.arguments(inputs)), enable_io_processing=False)
-    recorder.keep(_tensors_of(result))
+    recorder.keep(tensors_in(result))
     if graph is not None:
         calls.count[""] = 1
         calls.inputs[""] = [info(tensor) for tensor in inputs]
-        calls.outputs[""] = [info(tensor) for tensor in _tensors_of(result)]
+        calls.outputs[""] = [info(tensor) for tensor in tensors_in(result)]
     return Observation(calls, recorder, result, graph.types if graph is not None else None)
 
 
@@ -227,7 +227,7 @@ def _estimated(module: nn.Module, everything: Tensors) -> dict[str, int]:
                 quantized.pop(id(parameter), None)
     tensors = [*everything.parameters, *everything.buffers]
     floating = sum(each.numel() for each in tensors if each.is_floating_point())
-    other = sum(map(_bytes, tensors)) - sum(_bytes(each) for each in tensors if each.is_floating_point())
+    other = sum(size_bytes(each) for each in tensors if not each.is_floating_point())
     eight_bits = sum(quantized.values())
     return {
         "fp32": 4 * floating + other,
@@ -242,22 +242,3 @@ def _shared(module: nn.Module) -> list[str]:
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     return [f"{' and '.join(each)} are the same parameter, counted once" for each in names.values() if len(each) > 1]
-
-
-def _files(model: Model) -> list[str]:
-    """Return the files that the result depends on, as far as they are known."""
-    if not isinstance(model, UserModel):
-        return []
-    files = [model.path]
-    if model.kind == "factory":
-        origins = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-        files += sorted({origin for origin in origins if isinstance(origin, str) and is_own(origin)} - {model.path})
-    return [file for file in files if Path(file).is_file()]
-
-
-def _tensors_of(tree: object) -> list[torch.Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
-
-
-def _bytes(tensor: torch.Tensor) -> int:
-    return tensor.numel() * tensor.element_size()

@@ -11,6 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from etui.engine.explain.error_text import headline
 from etui.engine.models.call_structure import CallStructure, Inputs
 
 
@@ -54,8 +55,7 @@ def saved_bytes(module: nn.Module, inputs: Inputs, structure: CallStructure) -> 
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the model raises in a mode that it may not support
-        first = (str(error).strip().splitlines() or [""])[0][:200]
-        return None, f"a forward pass in training mode failed: {type(error).__name__}: {first}"
+        return None, f"a forward pass in training mode failed: {headline(error)[:200]}"
     finally:
         module.eval()
     return sum(saved.values()), ""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from etui.engine.summary.calls import Calls
-from etui.engine.summary.recorder import Work
+from etui.engine.summary.recorder import Work, size_bytes
 from etui.model_summary import ModuleSummary
 
 
@@ -75,7 +75,7 @@ def _one(
         buffers=sum(each.numel() for each in whole.buffers),
         own_parameters=own.count,
         own_trainable=own.trainable,
-        parameter_bytes=sum(each.numel() * each.element_size() for each in whole.parameters),
+        parameter_bytes=sum(map(size_bytes, whole.parameters)),
         own_macs=figures.macs,
         own_activation_bytes=figures.activation_bytes,
         own_traffic_bytes=figures.traffic_bytes,

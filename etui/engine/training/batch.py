@@ -16,7 +16,7 @@ from etui.engine.models.call_structure import CallStructure, Inputs, plain_struc
 from etui.engine.models.data_folder import Target, read_folder
 from etui.engine.models.input_shapes import changed_to
 from etui.engine.models.inputs import catalog_inputs, catalog_target, example_inputs
-from etui.errors import PreparationError, UsageError
+from etui.errors import PreparationError
 from etui.files.data_files import data_files
 from etui.jobs import TrainingJob
 from etui.spec import Shape
@@ -103,19 +103,19 @@ def _from_folder(model: Model, built: Built, job: TrainingJob, folder: Path, dra
     if kind != "images" or any(file.parent == folder for file in files) or len(classes) < 2:
         inputs = read_folder(folder, target, max(2, count), job.seed).inputs
         return _joined(model, inputs[:count], target.structure, None, count)._replace(detail=drawn)
-    examples = _by_class(folder, classes[:count], target, count, job.seed)
+    used = classes[:count]
+    examples = _by_class(folder, used, target, count, job.seed)
     tensors = [tensors for tensors, _ in examples]
     labels = [torch.tensor([label] * tensors[0].shape[0]) for tensors, label in examples]
     joined = _joined(model, tensors, target.structure, labels, count)
-    return joined._replace(detail=f"the {len(classes)} subfolders of {folder}, as classes")
+    some = "" if used == classes else f"{len(used)} of "
+    return joined._replace(detail=f"{some}the {len(classes)} subfolders of {folder}, as classes")
 
 
 def _by_class(folder: Path, classes: Sequence[str], target: Target, count: int, seed: int) -> list[tuple[Inputs, int]]:
     """Return inputs with their class, the classes in turn."""
     each = max(2, -(-count // len(classes)))
     found = [read_folder(folder / name, target, each, seed).inputs for name in classes]
-    if not found:
-        raise UsageError(f"{folder} has no classes", "put images of each class in a subfolder")
     longest = max(map(len, found))
     turns = [(inputs[place], label) for place in range(longest) for label, inputs in enumerate(found)
              if place < len(inputs)]  # fmt: skip

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
 from etui.catalog.find import Model
 from etui.engine.models.call_structure import Inputs
@@ -28,11 +27,6 @@ class OutputLoss(NamedTuple):
     place: int
     text: str
     function: Callable[[torch.Tensor], torch.Tensor]
-
-
-def output_tensors(outputs: object) -> list[torch.Tensor]:
-    """Return the tensors of a module's output in order, still connected to its parameters."""
-    return [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
 
 
 def choose_losses(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
+
+from etui.engine.models.outputs import tensors_in
+
+_Hook = Callable[[str, nn.Module, object, object], None]
+"""Is called with the path of a module, the module, its arguments and its output."""
 
 
 def named(path: str, module: nn.Module) -> str:
@@ -61,13 +65,13 @@ class ZeroOutputs:
     def _hook(self, path: str, module: nn.Module, arguments: object, output: object) -> None:
         place = named(path, module)
         if self._zero.get(place, True):
-            tensors = [one for one in _tensors(output) if one.is_floating_point() and one.numel()]
+            tensors = [one for one in tensors_in(output) if one.is_floating_point() and one.numel()]
             if tensors:
                 self._zero[place] = not any(bool(one.any()) for one in tensors)
 
 
 @contextlib.contextmanager
-def _hooked(root: nn.Module, hook: object, *, leaves_only: bool) -> Iterator[None]:
+def _hooked(root: nn.Module, hook: _Hook, *, leaves_only: bool) -> Iterator[None]:
     handles = []
     for path, module in root.named_modules():
         if isinstance(module, torch.jit.ScriptModule) or (leaves_only and next(module.children(), None) is not None):
@@ -75,7 +79,7 @@ def _hooked(root: nn.Module, hook: object, *, leaves_only: bool) -> Iterator[Non
 
         def call(module: nn.Module, arguments: object, keywords: object, output: object, path: str = path) -> None:
             with torch.no_grad():
-                hook(path, module, (arguments, keywords), output)  # type: ignore[operator]
+                hook(path, module, (arguments, keywords), output)
 
         handles.append(module.register_forward_hook(call, with_kwargs=True))
     try:
@@ -85,9 +89,5 @@ def _hooked(root: nn.Module, hook: object, *, leaves_only: bool) -> Iterator[Non
             handle.remove()
 
 
-def _tensors(tree: object) -> list[torch.Tensor]:
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
-
-
 def _is_finite(tree: object) -> bool:
-    return all(bool(torch.isfinite(one).all()) for one in _tensors(tree) if one.is_floating_point())
+    return all(bool(torch.isfinite(one).all()) for one in tensors_in(tree) if one.is_floating_point())

@@ -14,12 +14,14 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from etui.catalog.find import Model, find_model
+from etui.engine.explain.error_text import first_line
 from etui.engine.explain.layers import describe_failure
 from etui.engine.models.build import build
 from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.outputs import tensors_in
 from etui.engine.runtime.resident_memory import reset_peak, status_bytes
 from etui.engine.training.batch import Batch, make_batch
-from etui.engine.training.loss import OutputLoss, choose_losses, output_tensors
+from etui.engine.training.loss import OutputLoss, choose_losses
 from etui.engine.training.observe import FirstNonFinite, ZeroOutputs, parameter_places
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
@@ -100,7 +102,7 @@ def check_training(
         ) from error
     initial = [tensor.detach().clone() for tensor in _state(module)]
     torch.manual_seed(job.seed)
-    outputs = output_tensors(_called(model, module, batch))
+    outputs = tensors_in(_called(model, module, batch))
     losses = choose_losses(model, outputs, batch.tensors, job.loss, batch.labels, job.seed)
     del outputs
     checks = []
@@ -223,7 +225,7 @@ class _Loop:
             loss.backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             raise PreparationError(
-                f"the backward pass of {self._model.name} failed: {_first_line(error)}",
+                f"the backward pass of {self._model.name} failed: {first_line(error)}",
                 "replace what cannot be differentiated, such as an in-place change of a saved value",
             ) from error
         spoiled = self._note_gradients()
@@ -236,7 +238,7 @@ class _Loop:
         return True
 
     def _loss(self) -> torch.Tensor:
-        outputs = output_tensors(_called(self._model, self._module, self._batch))
+        outputs = tensors_in(_called(self._model, self._module, self._batch))
         total = torch.zeros(())
         for each in self._losses:
             total = total + each.function(outputs[each.place])
@@ -326,7 +328,3 @@ def _state(module: nn.Module) -> list[torch.Tensor]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

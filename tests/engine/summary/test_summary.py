@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,32 @@ def test_a_layer_called_twice_does_twice_the_work_with_its_parameters_once() -> 
     assert (again.same_as, again.macs, again.calls) == ("first", 0, 0)
     assert summary.parameters == 20
     assert summary.macs == first.macs
+
+
+@dataclass
+class Scores:
+    """An output that torch's pytrees do not know."""
+
+    values: torch.Tensor
+    name: str = ""
+
+
+class Scoring(nn.Module):
+    """Returns a dataclass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, values: torch.Tensor) -> list[Scores]:
+        return [Scores(self.head(values))]
+
+
+def test_tensors_in_dataclasses_are_outputs() -> None:
+    summary = summary_of(Scoring(), torch.randn(2, 4))
+    assert [output.shape for output in summary.outputs] == [[2, 3]]
+    assert summary.output_bytes == 4 * 2 * 3
+    assert summary.modules[0].outputs == summary.outputs
 
 
 def test_attention_is_counted_in_fused_modules() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,29 @@ def test_every_output_that_depends_on_parameters_is_trained() -> None:
     assert checked.losses == ["cross entropy of 4 logits", "mean squared error"]
 
 
+@dataclass
+class Scores:
+    """An output that torch's pytrees do not know."""
+
+    values: torch.Tensor
+
+
+class Scoring(nn.Module):
+    """Returns a dataclass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = linear()
+
+    def forward(self, values: torch.Tensor) -> Scores:
+        return Scores(self.body(values))
+
+
+def test_tensors_in_dataclasses_are_trained() -> None:
+    checked = check(Scoring(), torch.randn(4, 8))
+    assert checked.losses == ["cross entropy of 4 logits"]
+
+
 @pytest.mark.parametrize(
     ("module", "inputs", "loss", "text"),
     [
@@ -379,6 +403,7 @@ def test_subfolders_of_images_are_classes(net: str, tmp_path: Path) -> None:
     checked = run(f"{net}:pictures", data=str(tmp_path / "data"), batch=4)
     assert checked.passed
     assert checked.targets.startswith("the 2 subfolders")
+    assert run(f"{net}:pictures", data=str(tmp_path / "data"), batch=1).targets.startswith("1 of the 2 subfolders")
     assert run(f"{net}:pictures", data=str(tmp_path / "data" / "dark"), batch=2).targets == "drawn with seed 0"
 
 
