@@ -60,7 +60,7 @@ def check_training(
     if data is not None:
         data_files(data)
     job = TrainingJob(
-        model=_reference(model),
+        model=model.reference,
         optimizers=optimizers,
         steps=steps,
         seed=seed,
@@ -125,12 +125,8 @@ def _trainable(text: str) -> Model:
     return model
 
 
-def _reference(model: Model) -> str:
-    return model.reference if isinstance(model, UserModel) else model.name
-
-
 def _file(model: Model) -> Path:
-    digest = hashlib.sha256(_reference(model).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    digest = hashlib.sha256(model.reference.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     return state_dir() / _FOLDER / f"{digest}.json"
 
 

@@ -91,7 +91,6 @@ def summarize(
         EtuiError: the model cannot be loaded or called; the message says why.
     """
     model = find_model(request.model)
-    reference = model.reference if isinstance(model, UserModel) else model.name
     if isinstance(model, UserModel) and model.kind == "pte":
         name = plain(request.model)
         raise UsageError(
@@ -100,7 +99,7 @@ def summarize(
             screen_hint="its contents are in the tab Artifact of a run's details",
         )
     check_shape(model, request.shape)
-    job = SummaryJob(model=reference, shape=request.shape, seed=request.seed, allow_pickle=request.allow_pickle)
+    job = SummaryJob(model=model.reference, shape=request.shape, seed=request.seed, allow_pickle=request.allow_pickle)
     record = cache_dir() / _FOLDER / f"{_key(job)}.json"
     if (kept := _kept(record)) is not None:
         return kept

@@ -67,3 +67,9 @@ def test_a_finished_program_has_no_modules(tmp_path: Path) -> None:
     write(tmp_path / "net.pte", "")
     with pytest.raises(UsageError, match="finished program"):
         summarize(Request(str(tmp_path / "net.pte")))
+
+
+@pytest.mark.slow
+def test_a_model_that_the_catalog_does_not_list_is_found_by_its_whole_name() -> None:
+    summary = summarize(Request("torchvision:squeezenet1_1"))
+    assert (summary.model, summary.parameters) == ("squeezenet1_1", 1_235_496)
