@@ -64,9 +64,10 @@ def request_of_run(document: RunDocument, trust: Trust) -> Request:
         Untrusted: the run was imported and names a file that the user has not allowed.
         UsageError: the document does not contain what it was made from.
     """
-    shape = variant_of(document).shape
-    if document.model.name in MODELS:  # no file of the run is read
-        return Request(document.model.name, shape)
+    shape, entry = variant_of(document).shape, MODELS.get(document.model.name)
+    # Other models may have the name of a catalog model: a user's resnet18.pt2, or hf:FOLDER/distilbert.
+    if entry is not None and entry.source == document.model.source:  # no file of the run is read
+        return Request(entry.name, shape)
     origin = trusted_origin(document, trust)
     return Request(origin.model, shape, origin.seed, origin.allow_pickle)
 
