@@ -94,19 +94,20 @@ def _place(text: str) -> tuple[Path, str, str, str]:
     organization, slash, name = text.partition("/")
     if not slash or "/" in name or not organization or text.startswith((".", "~")):
         raise UsageError(f"folder not found: {path}", "give a folder with a config.json, or hf:ORG/NAME")
-    cache = _hub_cache() / f"models--{organization}--{name}"
+    cache = hub_cache() / f"models--{organization}--{name}"
     try:
         folder = cache / "snapshots" / (cache / "refs" / "main").read_text().strip()
     except OSError:
         raise UsageError(
-            f"{text} is not in the Hugging Face cache {_hub_cache()}",
+            f"{text} is not in the Hugging Face cache {hub_cache()}",
             f"download it with `hf download {text}`, or copy its folder to this machine and give hf:FOLDER",
             screen_hint="copy its folder to this machine and give hf:FOLDER",
         ) from None
     return folder, f"{PREFIX}{organization}/", name, text
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
+    """Return the folder of the repositories in the Hugging Face cache."""
     if cache := os.environ.get("HF_HUB_CACHE"):
         return Path(cache).expanduser()
     home = os.environ.get("HF_HOME")
