@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from etui.catalog.find import UserModel, find_model
+from etui.catalog.find import find_model
 from etui.errors import EtuiError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.session_progress import SessionProgress, tracker_of
-from etui.services.time_estimate import about_seconds, estimate, newest_similar
+from etui.services.time_estimate import about_seconds, estimate, has_known_size, newest_similar
 from etui.store import QueuedSession, Store
 from etui.text import counted
 
@@ -25,7 +25,7 @@ class Durations:
         self._known: dict[str, float | None] = {}
 
     def of(self, store: Store, session: QueuedSession) -> float | None:
-        """Return the estimated duration of a session in seconds; None if nothing is known about a user's model. Raises
+        """Return the estimated duration of a session in seconds; None if nothing is known about the model. Raises
         StoreError."""
         if session.id not in self._known:
             self._known[session.id] = self._estimated(store, session)
@@ -42,7 +42,7 @@ class Durations:
         except (EtuiError, OSError):
             return None
         similar = newest_similar(store, session.spec, model, cache)
-        if isinstance(model, UserModel) and not similar:
+        if not similar and not has_known_size(model):
             return None
         return estimate(session.spec, model, similar, usable_cores()).seconds
 
