@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from etui import __version__
-from etui.catalog.find import Model, UserModel, find_model
+from etui.catalog.find import UserModel, find_model
 from etui.catalog.models import MODELS
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
 from etui.files import private as private_files
@@ -23,6 +23,7 @@ from etui.paths import cache_dir
 from etui.results import RunDocument
 from etui.runner.program_cache import installed_versions
 from etui.runner.rebuild_program import Trust, trusted_origin, variant_of
+from etui.services.job_hints import hint_without_log
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
 from etui.services.shapes import check_shape
 from etui.spec import OWN_SHAPE, Shape
@@ -108,7 +109,7 @@ def summarize(
     try:
         summary = run_job(job, limit_s=limit_s, stopped=stopped)
     except JobFailed as error:
-        raise EtuiError(error.message, _hint(error, model)) from error
+        raise EtuiError(error.message, hint_without_log(error, model)) from error
     except JobTimedOut as error:
         raise SummaryTimedOut(
             f"summarizing {plain(model.name)} took longer than {limit_s:g} s",
@@ -122,12 +123,6 @@ def summarize(
         ) from error
     _keep(record, summary)
     return summary
-
-
-def _hint(error: JobFailed, model: Model) -> str:
-    if "log has" in error.hint:  # there is no run, and so no log
-        return f"fix {Path(model.path).name}" if isinstance(model, UserModel) else ""
-    return error.hint
 
 
 def _key(job: SummaryJob) -> str:
