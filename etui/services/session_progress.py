@@ -401,8 +401,7 @@ def _eager_label(event: Event) -> str:
 
 def elapsed_s(progress: SessionProgress) -> float:
     """Return the seconds since the last event of a progress."""
-    reported, now = moment(progress.at), datetime.now(UTC)
-    return max(0.0, (now - reported).total_seconds()) if reported is not None else 0.0
+    return progress._elapsed_s(datetime.now(UTC))
 
 
 def left_text(progress: SessionProgress) -> str | None:
