@@ -252,9 +252,8 @@ def verified(config: pytest.Config) -> tuple[str, list[Variant], Tolerance | Non
         variants, refused = combine(model, *names)
         for variant, reason in refused.items():
             _refuse(f"{model.name} cannot be run as {variant.label}: {reason}")
-        threads = config.getoption("etui_threads")
-        options = Options(weights=config.getoption("etui_weights"), threads=() if threads is None else (threads,))
-        specification(model, variants, options)
+        options = Measuring(weights=config.getoption("etui_weights"), threads=config.getoption("etui_threads"))
+        specification(model, variants, _session_options(options))
     except FieldError as error:
         _refuse(f"--{error.field}: {error}")
     except EtuiError as error:

@@ -35,7 +35,7 @@ def measured(pytestconfig: pytest.Config, etui_run: EtuiRun) -> Mapping[str, Run
     precisions = [variant.precision for variant in variants]
     delegates = [variant.delegate for variant in variants]
     runs = etui_run.together(model, precisions, delegates, check=False, weights=pytestconfig.getoption("etui_weights"))
-    return {f"{run.configuration}": run for run in runs}
+    return {run.configuration: run for run in runs}
 
 
 def test_exports(variant: Variant, measured: Mapping[str, RunDocument]) -> None:

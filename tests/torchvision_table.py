@@ -6,11 +6,13 @@ importing torchvision.
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from etui.catalog.torchvision_names import Row
 from etui.engine.models.torchvision_shim import prepare_torchvision
 
 TARGET = Path(__file__).parents[1] / "etui" / "catalog" / "torchvision_names.py"
@@ -34,15 +36,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Row(NamedTuple):
-    """One model of torchvision. ``size`` and ``normalization`` are those of its published weights; detectors normalize
-    their input themselves (``none``)."""
-
-    task: str
-    size: int
-    normalization: str
-    parameters: int
-
+{row}
 
 NAMES: dict[str, Row] = {{
 {rows}
@@ -72,7 +66,7 @@ def main() -> None:
             size, normalization = int(crop[0]), MEANS[tuple(transforms.mean)]
         rows.append(f'    "{name}": Row("{task}", {size}, "{normalization}", {weights.meta["num_params"]:_}),')
     version = torchvision.__version__.partition("+")[0]
-    TARGET.write_text(HEADER.format(version=version, rows="\n".join(rows)))
+    TARGET.write_text(HEADER.format(version=version, row=inspect.getsource(Row), rows="\n".join(rows)))
     subprocess.run([sys.executable, "-m", "ruff", "format", "-q", str(TARGET)], check=True)
     print(f"{len(rows)} models")
 

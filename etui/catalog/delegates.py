@@ -389,14 +389,14 @@ def _installed(*modules: str) -> bool:
 
 
 def _baseline_availability(record: DelegateRecord) -> Delegate:
-    reason, what_to_do = record.reason, record.what_to_do
-    if record.support == "run":
-        missing = missing_modules(record)
-        reason, what_to_do = (f"not installed: {', '.join(missing)}", record.install) if missing else ("", "")
-        if not missing and record.needs_compiler and (problem := compiler_problem()):
-            reason, what_to_do = problem
-        if not missing and record.needs_converter and (problem := converter_problem()):
-            reason, what_to_do = problem
+    problem: tuple[str, str] | None = None
+    if missing := missing_modules(record):
+        problem = f"not installed: {', '.join(missing)}", record.install
+    elif record.needs_compiler:
+        problem = compiler_problem()
+    elif record.needs_converter:
+        problem = converter_problem()
+    reason, what_to_do = problem or ("", "")
     return Delegate(
         name=record.name,
         title=record.title,

@@ -54,7 +54,8 @@ def hf_model(text: str) -> ModelEntry:
     if not is_image and not isinstance(vocabulary, int):
         raise UsageError(f"{text} has no vocab_size in its config.json, so its inputs are not known", _OWN)
     is_encoder = suffix == _ENCODER
-    longest = config.get("max_position_embeddings") or config.get("n_positions") or _LENGTH
+    longest = config.get("max_position_embeddings") or config.get("n_positions")
+    longest = None if is_image or longest is None else int(longest)
     return ModelEntry(
         name=name,
         title=f"{architecture} of {name}",
@@ -66,7 +67,10 @@ def hf_model(text: str) -> ModelEntry:
         text=None
         if is_image
         else TextRecipe(
-            length=min(_LENGTH, int(longest)), vocabulary=int(vocabulary or 0), mask=is_encoder, fill=not is_encoder
+            length=min(_LENGTH, longest or _LENGTH),
+            vocabulary=int(vocabulary or 0),
+            mask=is_encoder,
+            fill=not is_encoder,
         ),
         builder=Builder(
             code=code,
@@ -78,6 +82,7 @@ def hf_model(text: str) -> ModelEntry:
         repeat=30,
         tolerances=with_top1(TRANSFORMER_TOLERANCES) if not is_encoder else TRANSFORMER_TOLERANCES,
         prefix=prefix,
+        longest=longest,
     )
 
 
@@ -89,19 +94,20 @@ def _place(text: str) -> tuple[Path, str, str, str]:
     organization, slash, name = text.partition("/")
     if not slash or "/" in name or not organization or text.startswith((".", "~")):
         raise UsageError(f"folder not found: {path}", "give a folder with a config.json, or hf:ORG/NAME")
-    cache = _hub_cache() / f"models--{organization}--{name}"
+    cache = hub_cache() / f"models--{organization}--{name}"
     try:
         folder = cache / "snapshots" / (cache / "refs" / "main").read_text().strip()
     except OSError:
         raise UsageError(
-            f"{text} is not in the Hugging Face cache {_hub_cache()}",
+            f"{text} is not in the Hugging Face cache {hub_cache()}",
             f"download it with `hf download {text}`, or copy its folder to this machine and give hf:FOLDER",
             screen_hint="copy its folder to this machine and give hf:FOLDER",
         ) from None
     return folder, f"{PREFIX}{organization}/", name, text
 
 
-def _hub_cache() -> Path:
+def hub_cache() -> Path:
+    """Return the folder of the repositories in the Hugging Face cache."""
     if cache := os.environ.get("HF_HUB_CACHE"):
         return Path(cache).expanduser()
     home = os.environ.get("HF_HOME")

@@ -10,7 +10,6 @@ import contextlib
 import difflib
 import subprocess
 import sys
-import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +27,7 @@ from etui.catalog.models import (
     with_top1,
 )
 from etui.errors import EtuiError, UsageError
-from etui.files import private
+from etui.files.atomic import write_file
 from etui.paths import cache_dir
 
 PREFIX = "timm:"
@@ -177,11 +176,8 @@ def _table() -> TimmTable:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the list of timm's models cannot be read ({error})", INSTALL) from error
     _listed_here[path] = table
-    with contextlib.suppress(OSError):
-        private.make_folder(path.parent)
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".timm-", delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
+    with contextlib.suppress(OSError, EtuiError):
+        write_file(path, content, force=True, private=True)
     return table
 
 

@@ -19,6 +19,7 @@ from etui.catalog.torchvision_names import NAMES, Row
 PREFIX = "torchvision:"
 
 _TRANSFORMERS = ("vit_", "swin_", "maxvit")
+_FIXED_SIZE = ("vit_", "maxvit")
 _DEPTHWISE = ("mobilenet", "efficientnet", "mnasnet", "shufflenet", "convnext", "lraspp", "ssdlite")
 _TWO_STAGES = ("fasterrcnn", "maskrcnn", "keypointrcnn")
 _TITLES = {
@@ -62,4 +63,5 @@ def _entry(name: str, row: Row) -> ModelEntry:
         limits=(Limit(ANY, ANY, _TWO_STAGES_REASON),) if name.startswith(_TWO_STAGES) else (),
         prefix=PREFIX,
         task=row.task,  # type: ignore[arg-type]
+        fixed_size=name.startswith(_FIXED_SIZE),
     )

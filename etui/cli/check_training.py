@@ -67,7 +67,7 @@ def check_training(
     """Check whether MODEL trains, by a few training steps in a separate process.
 
     MODEL is a name of `etui models`, or FILE.py:FACTORY; its own labels are used if it has some, else targets are drawn
-    with the seed. All steps use the same batch, which a model that trains learns by heart. Reported are the losses,
+    with the seed. All steps use the same batch, which a model that trains overfits. Reported are the losses,
     parameters without a gradient, weights that do not change, layers whose outputs are zero or not finite, gradient
     norms, time per step and memory.
 

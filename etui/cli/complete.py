@@ -106,11 +106,11 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from etui.catalog.models import MODELS
 
     found = _items((name, entry.title) for name, entry in MODELS.items() if name.startswith(incomplete))
-    if not found or (incomplete and "torchvision:".startswith(incomplete)) or incomplete.startswith("torchvision:"):
+    if incomplete:
         from etui.catalog.torchvision_names import NAMES
 
         names = ((f"torchvision:{name}", row.task) for name, row in NAMES.items())
-        found += _items((name, task) for name, task in names if incomplete and name.startswith(incomplete))
+        found += _items((name, task) for name, task in names if name.startswith(incomplete))
     if incomplete.startswith("timm:"):
         from etui.catalog.timm_models import known_names
 

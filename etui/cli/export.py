@@ -9,7 +9,7 @@ import click
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
-from etui.cli.path_type import FILE_PATH
+from etui.cli.path_type import FILE_PATH, STDOUT
 from etui.cli.run_selection import selected_runs
 from etui.text import plain
 
@@ -42,7 +42,7 @@ def export(settings: Settings, runs: tuple[str, ...], output: Path, force: bool)
     from etui.results import LIVE_STATUSES
     from etui.store.transfer import write_runs
 
-    target = Path("/dev/stdout") if str(output) == "-" else output
+    target = STDOUT if str(output) == "-" else output
     with settings.store_with_runs() as store:
         found = [store.summary(run_id) for run_id in selected_runs(store, runs)]
         for run in found:

@@ -43,7 +43,7 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
             _print_json(store.document(run_id, operators=False).log)
             return EXIT_DONE
         summary = store.summary(run_id)
-        printer = ProgressPrinter(sys.stdout, {run_id: f"{summary.configuration}"}, verbose=verbose)
+        printer = ProgressPrinter(sys.stdout, {run_id: summary.configuration}, verbose=verbose)
         is_live = summary.status in LIVE_STATUSES
         if not (following and is_live):
             events = store.events_after(summary.session, 0, run_id)

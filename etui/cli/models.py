@@ -62,6 +62,7 @@ def models(torchvision: bool, as_json: bool) -> None:
 
 
 def _print_torchvision(*, as_json: bool) -> None:
+    from etui.catalog.models import ANY
     from etui.catalog.torchvision_models import torchvision_model
     from etui.catalog.torchvision_names import NAMES
 
@@ -84,7 +85,7 @@ def _print_torchvision(*, as_json: bool) -> None:
             entry.task,
             f"{entry.image.size}" if entry.image else "",
             f"{entry.parameters / 1e6:.1f} M",
-            entry.limits[0].reason.partition(":")[0] if entry.limits and entry.limits[0].precision == "*" else "",
+            entry.limits[0].reason.partition(":")[0] if entry.limits and entry.limits[0].precision == ANY else "",
         )
         for entry in entries
     ]

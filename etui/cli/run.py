@@ -25,7 +25,7 @@ from etui.cli.complete import (
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Counts, Number
-from etui.cli.path_type import FILE_PATH
+from etui.cli.path_type import FILE_PATH, STDOUT
 from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import EXIT_DONE, UsageError
 from etui.text import plain
@@ -331,7 +331,7 @@ def _measure(
         if output is not None:
             from etui.store.transfer import write_documents
 
-            target = Path("/dev/stdout") if str(output) == "-" else output
+            target = STDOUT if str(output) == "-" else output
             write_documents([store.document(one) for one in ids], target, force=force)
         return finish(store, ids, options)
 
@@ -343,8 +343,8 @@ def _check_early(planned: Planned, options: Mapping[str, Any]) -> None:
     def begin(text: str) -> None:
         click.echo(f"etui: {plain(text)}", err=True)
 
-    for session in planned.sessions:
-        if not options["no_check"] and (notice := check_early(session.spec, session.model, begin=begin)):
+    for session in () if options["no_check"] else planned.sessions:
+        if notice := check_early(session.spec, session.model, begin=begin):
             click.echo(f"etui: {plain(notice)}", err=True)
 
 

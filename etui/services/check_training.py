@@ -17,6 +17,7 @@ from etui.files.atomic import write_file
 from etui.files.data_files import data_files
 from etui.jobs import TrainingJob
 from etui.paths import state_dir
+from etui.services.job_hints import hint_without_log
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
 from etui.text import plain
 from etui.training_check import LossName, OptimizerName, TrainingCheck
@@ -60,7 +61,7 @@ def check_training(
     if data is not None:
         data_files(data)
     job = TrainingJob(
-        model=_reference(model),
+        model=model.reference,
         optimizers=optimizers,
         steps=steps,
         seed=seed,
@@ -79,7 +80,7 @@ def check_training(
         checked = run_job(job, limit_s=limit_s, log=log)
     except JobFailed as error:
         kind = UsageError if error.kind == "UsageError" else EtuiError
-        raise kind(error.message, _hint(error, model)) from error
+        raise kind(error.message, hint_without_log(error, model)) from error
     except JobTimedOut as error:
         raise TrainingTimedOut(
             f"training {name} took longer than {limit_s:g} s",
@@ -125,16 +126,6 @@ def _trainable(text: str) -> Model:
     return model
 
 
-def _reference(model: Model) -> str:
-    return model.reference if isinstance(model, UserModel) else model.name
-
-
 def _file(model: Model) -> Path:
-    digest = hashlib.sha256(_reference(model).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    digest = hashlib.sha256(model.reference.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     return state_dir() / _FOLDER / f"{digest}.json"
-
-
-def _hint(error: JobFailed, model: Model) -> str:
-    if "log has" in error.hint:  # there is no run, and so no log
-        return f"fix {Path(model.path).name}" if isinstance(model, UserModel) else ""
-    return error.hint

@@ -20,8 +20,9 @@ from etui.files.hashing import file_stamp, is_settled
 from etui.jobs import CheckJob, CheckResult
 from etui.paths import cache_dir
 from etui.runner.program_cache import installed_versions
+from etui.services.job_hints import hint_without_log
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
-from etui.services.request import FieldError, FieldName, is_as_is
+from etui.services.request import FieldError, FieldName
 from etui.spec import WEIGHTS, SessionSpec
 
 LIMIT_S = 60.0
@@ -77,7 +78,8 @@ def check_early(
     try:
         result = run_job(job, limit_s=limit_s, log=note)
     except JobFailed as error:
-        raise _refused(error, model, stages[-1]) from error
+        field = _FIELDS.get(stages[-1], "model")
+        raise FieldError(field, error.message, hint_without_log(error, model)) from error
     except JobTimedOut:
         return f"loading {_named(model)} took longer than {limit_s:g} s; it is queued without having been checked"
     except JobCrashed as error:
@@ -88,13 +90,6 @@ def check_early(
         ) from error
     _remember(record, result)
     return ""
-
-
-def _refused(error: JobFailed, model: Model, stage: str) -> FieldError:
-    hint = error.hint
-    if "log has" in hint:  # there is no run yet, and so no log
-        hint = f"fix {Path(model.path).name}" if isinstance(model, UserModel) and not is_as_is(model) else ""
-    return FieldError(_FIELDS.get(stage, "model"), error.message, hint)
 
 
 def _named(model: Model) -> str:

@@ -9,10 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from etui.catalog.find import UserModel
 from etui.services.request import is_as_is
 from etui.services.session_config import Session
-from etui.services.time_estimate import SimilarRun, estimate, newest_similar
+from etui.services.time_estimate import SimilarRun, estimate, has_known_size, newest_similar
 from etui.spec import Variant, stored_name
 from etui.store import Store
 
@@ -32,7 +31,7 @@ class ForeseenProgram(msgspec.Struct, frozen=True, kw_only=True):
 
 class ForeseenSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session: its programs and its time from start to end, in seconds. The time is None with the basis ``unknown``:
-    the model is not in the catalog and has no similar runs."""
+    the size of the model is not known and it has no similar runs."""
 
     model: str
     programs: tuple[ForeseenProgram, ...]
@@ -71,7 +70,7 @@ def _session(store: Store | None, session: Session, cache: Path, cores: int) -> 
     spec, model = session.spec, session.model
     similar: dict[Variant, SimilarRun] = {} if store is None else newest_similar(store, spec, model, cache)
     result = estimate(spec, model, similar, cores)
-    is_guess = isinstance(model, UserModel) and len(similar) < len(spec.variants)
+    is_guess = not has_known_size(model) and len(similar) < len(spec.variants)
     is_unknown = is_guess or spec.export_only_dir is not None
     return ForeseenSession(
         model=model.name,

@@ -39,7 +39,7 @@ def choose_methods(model: Model, requested: Sequence[str]) -> Chosen:
         return Chosen()
     methods = _methods(Path(model.path))  # type: ignore[union-attr]
     names = [method.name for method in methods]
-    for name in requested:
+    for name in requested if methods else ():
         if name not in names:
             similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(similar)}?" if similar else _listed(methods)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etui.catalog.find import UserModel, find_model, is_same_file
+from etui.catalog.find import find_model, is_same_file
 from etui.facts import RunSummary
 from etui.model_summary import MeasuredRun, ModelSummary
 from etui.services.summarize import Request
@@ -14,12 +14,11 @@ _MOST_READ = 1_000
 
 def measured_runs(store: Store, request: Request, summary: ModelSummary) -> list[MeasuredRun]:
     """Return the newest run of each precision, delegate and number of threads at the shape of the summary, the fastest
-    first. Runs of a user's file with other content are omitted.
+    first. Runs of another model of the same name are omitted, also those of a user's file with other content.
 
     Raises StoreError, and UsageError if the file of a user's model is gone.
     """
-    model = find_model(request.model)
-    identity = model.identity() if isinstance(model, UserModel) else None
+    identity = find_model(request.model).identity()
     where = [Condition("model", "=", summary.model), Condition("status", "=", "done")]
     newest: dict[tuple[object, ...], MeasuredRun] = {}
     for run in store.summaries(where, limit=_MOST_READ):
@@ -37,9 +36,9 @@ def _is_at_shape(run: RunSummary, request: Request) -> bool:
     return (run.input_size, run.batch, run.sequence, run.method) == wanted and not run.dynamic
 
 
-def _is_of(store: Store, run: RunSummary, identity: str | None) -> bool:
-    """Whether a run is of the user's file with this identity; a catalog model (None) is known by its name."""
-    return identity is None or is_same_file(store.document(run.id, operators=False).model.identity, identity)
+def _is_of(store: Store, run: RunSummary, identity: str) -> bool:
+    """Whether a run is of the model with this identity."""
+    return is_same_file(store.document(run.id, operators=False).model.identity, identity)
 
 
 def _measured(run: RunSummary, latency_ms: float, summary: ModelSummary) -> MeasuredRun:

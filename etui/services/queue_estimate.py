@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from etui.catalog.find import UserModel, find_model
+from etui.catalog.find import find_model
 from etui.errors import EtuiError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.progress_state import SessionProgress
 from etui.services.session_progress import tracker_of
-from etui.services.time_estimate import estimate, newest_similar
+from etui.services.time_estimate import estimate, has_known_size, newest_similar
 from etui.store import QueuedSession, Store
 from etui.text import about_seconds, counted
 
@@ -26,7 +26,7 @@ class Durations:
         self._known: dict[str, float | None] = {}
 
     def of(self, store: Store, session: QueuedSession) -> float | None:
-        """Return the estimated duration of a session in seconds; None if nothing is known about a user's model. Raises
+        """Return the estimated duration of a session in seconds; None if nothing is known about the model. Raises
         StoreError."""
         if session.id not in self._known:
             self._known[session.id] = self._estimated(store, session)
@@ -43,7 +43,7 @@ class Durations:
         except (EtuiError, OSError):
             return None
         similar = newest_similar(store, session.spec, model, cache)
-        if isinstance(model, UserModel) and not similar:
+        if not similar and not has_known_size(model):
             return None
         return estimate(session.spec, model, similar, usable_cores()).seconds
 

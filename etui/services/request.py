@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, inspect
 from msgspec import field as option
 
-from etui.catalog.delegates import BASELINES, RECORDS
+from etui.catalog.delegates import BASELINES
 from etui.catalog.find import Model, UserModel, canonical, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
@@ -211,8 +211,7 @@ def with_baselines(model: Model, variants: Iterable[Variant], names: Iterable[st
         if name not in BASELINES:
             similar = difflib.get_close_matches(name, BASELINES, n=1)
             guess = f"did you mean {similar[0]}? " if similar else ""
-            known = ", ".join(one for one in BASELINES if RECORDS[one].support != "none")
-            raise FieldError("baseline", f"unknown baseline {text!r}", f"{guess}use {known}")
+            raise FieldError("baseline", f"unknown baseline {text!r}", f"{guess}use {', '.join(BASELINES)}")
         if not (available := find_delegate(name)).runs_here:
             raise FieldError("baseline", f"{name} is not available: {available.reason}", available.what_to_do)
         supported = [one for one in precisions if impossible(model, one, name) is None]
@@ -248,6 +247,13 @@ def path_keywords(name: str) -> tuple[str, ...] | None:
     return None
 
 
+@functools.cache
+def item_type(name: str) -> inspect.Type | None:
+    """Return the type of the items of an option that is a list; None for any other option."""
+    lists = (part for part in _parts(option_types()[name]) if isinstance(part, inspect.VarTupleType))
+    return next((part.item_type for part in lists), None)
+
+
 def _parts(described: inspect.Type) -> tuple[inspect.Type, ...]:
     return described.types if isinstance(described, inspect.UnionType) else (described,)
 
@@ -258,10 +264,10 @@ def from_text(name: FieldName, text: str) -> Any:
     text = text.strip()
     if not text:
         return None
+    if (item := item_type(name)) is not None:
+        words = filter(None, (word.strip() for word in text.split(",")))
+        return tuple(dict.fromkeys(_single(name, item, word) for word in words)) or None
     for part in _parts(option_types()[name]):
-        if isinstance(part, inspect.VarTupleType):
-            words = filter(None, (word.strip() for word in text.split(",")))
-            return tuple(dict.fromkeys(_single(name, part.item_type, word) for word in words)) or None
         if not isinstance(part, inspect.NoneType):
             return _single(name, part, text)
     return text

@@ -21,7 +21,7 @@ from etui.errors import EtuiError, StoreError, UsageError
 from etui.files.atomic import write_file
 from etui.formats.toml_text import read_table, table_text
 from etui.paths import absolute
-from etui.services.request import FieldError, option_types
+from etui.services.request import FieldError, item_type, option_types
 from etui.services.session_config import (
     KEYS,
     LISTS,
@@ -65,7 +65,8 @@ def _valid(path: Path, key: str, value: Any) -> object:
         near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.6)
         hint = f"did you mean {near[0]}?" if near else f"use {', '.join(KEYS)}"
         raise UsageError(f"{path}: unknown key {_shown(repr(key))}", hint)
-    if isinstance(value, (str, int, float)) and _is_list(key):
+    is_list = key in LISTS or item_type(key) is not None
+    if isinstance(value, (str, int, float)) and is_list:
         value = [value]
     try:
         config = from_values({key: value})
@@ -74,17 +75,9 @@ def _valid(path: Path, key: str, value: Any) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{path}: {key} = {_written(value)} is not valid", "write a finite number")
     encoded: dict[str, object] = msgspec.to_builtins(config)
-    if _is_list(key) and not all(str(part).strip() for part in value):
+    if is_list and not all(str(part).strip() for part in value):
         raise UsageError(f"{path}: {key} = {_written(value)} is not valid", "remove the empty texts")
     return encoded[key]
-
-
-def _is_list(key: str) -> bool:
-    if key in LISTS:
-        return True
-    described = option_types()[key]
-    members = described.types if isinstance(described, msgspec.inspect.UnionType) else (described,)
-    return any(isinstance(member, msgspec.inspect.VarTupleType) for member in members)
 
 
 def _expected(key: str, value: object, error: Exception) -> str:

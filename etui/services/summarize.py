@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from etui import __version__
-from etui.catalog.find import Model, UserModel, find_model
+from etui.catalog.find import UserModel, find_model
 from etui.catalog.models import MODELS
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
 from etui.files import private as private_files
@@ -23,6 +23,7 @@ from etui.paths import cache_dir
 from etui.results import RunDocument
 from etui.runner.program_cache import installed_versions
 from etui.runner.rebuild_program import Trust, trusted_origin, variant_of
+from etui.services.job_hints import hint_without_log
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
 from etui.services.shapes import check_shape
 from etui.spec import OWN_SHAPE, Shape
@@ -64,9 +65,10 @@ def request_of_run(document: RunDocument, trust: Trust) -> Request:
         Untrusted: the run was imported and names a file that the user has not allowed.
         UsageError: the document does not contain what it was made from.
     """
-    shape = variant_of(document).shape
-    if document.model.name in MODELS:  # no file of the run is read
-        return Request(document.model.name, shape)
+    shape, entry = variant_of(document).shape, MODELS.get(document.model.name)
+    # Other models may have the name of a catalog model: a user's resnet18.pt2, or hf:FOLDER/distilbert.
+    if entry is not None and entry.source == document.model.source:  # no file of the run is read
+        return Request(entry.name, shape)
     origin = trusted_origin(document, trust)
     return Request(origin.model, shape, origin.seed, origin.allow_pickle)
 
@@ -91,7 +93,6 @@ def summarize(
         EtuiError: the model cannot be loaded or called; the message says why.
     """
     model = find_model(request.model)
-    reference = model.reference if isinstance(model, UserModel) else model.name
     if isinstance(model, UserModel) and model.kind == "pte":
         name = plain(request.model)
         raise UsageError(
@@ -100,7 +101,7 @@ def summarize(
             screen_hint="its contents are in the tab Artifact of a run's details",
         )
     check_shape(model, request.shape)
-    job = SummaryJob(model=reference, shape=request.shape, seed=request.seed, allow_pickle=request.allow_pickle)
+    job = SummaryJob(model=model.reference, shape=request.shape, seed=request.seed, allow_pickle=request.allow_pickle)
     record = cache_dir() / _FOLDER / f"{_key(job)}.json"
     if (kept := _kept(record)) is not None:
         return kept
@@ -108,7 +109,7 @@ def summarize(
     try:
         summary = run_job(job, limit_s=limit_s, stopped=stopped)
     except JobFailed as error:
-        raise EtuiError(error.message, _hint(error, model)) from error
+        raise EtuiError(error.message, hint_without_log(error, model)) from error
     except JobTimedOut as error:
         raise SummaryTimedOut(
             f"summarizing {plain(model.name)} took longer than {limit_s:g} s",
@@ -122,12 +123,6 @@ def summarize(
         ) from error
     _keep(record, summary)
     return summary
-
-
-def _hint(error: JobFailed, model: Model) -> str:
-    if "log has" in error.hint:  # there is no run, and so no log
-        return f"fix {Path(model.path).name}" if isinstance(model, UserModel) else ""
-    return error.hint
 
 
 def _key(job: SummaryJob) -> str:

@@ -216,6 +216,12 @@ def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarR
     )
 
 
+def has_known_size(model: Model) -> bool:
+    """Whether the number of a model's parameters is known without loading it; it is not for models of timm and of
+    Hugging Face that the catalog does not list."""
+    return isinstance(model, ModelEntry) and model.parameters > 0
+
+
 def work(model: Model, shape: Shape) -> float:
     """Return the amount of computation at a shape relative to the model's own: pixels, items and tokens."""
     factor = float(shape.batch or 1)
@@ -242,7 +248,7 @@ def _measuring_s(plan: Plan, latency_ms: float, start_s: float) -> float:
 
 def _guess(model: Model, variant: Variant, cores: int, similar_runs: Mapping[Variant, SimilarRun]) -> SimilarRun:
     """Estimate a variant without a similar run: from the number of parameters, and from eager's latency if known."""
-    millions = _UNKNOWN_MILLIONS if isinstance(model, UserModel) else model.parameters / 1e6
+    millions = model.parameters / 1e6 if isinstance(model, ModelEntry) and has_known_size(model) else _UNKNOWN_MILLIONS
     known = [
         run.eager_ms / work(model, similar_to.shape)
         for similar_to, run in similar_runs.items()

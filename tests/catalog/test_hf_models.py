@@ -10,6 +10,8 @@ import pytest
 from etui.catalog.find import find_model
 from etui.catalog.models import ModelEntry
 from etui.errors import UsageError
+from etui.services.shapes import ShapeError, check_shape
+from etui.spec import Shape
 
 BERT = {"architectures": ["BertModel"], "model_type": "bert", "vocab_size": 100, "max_position_embeddings": 64}
 VIT = {"architectures": ["ViTForImageClassification"], "model_type": "vit", "image_size": 384, "hidden_size": 8}
@@ -35,6 +37,14 @@ def test_a_text_encoder(tmp_path: Path) -> None:
     assert (model.text.length, model.text.vocabulary, model.text.mask) == (64, 100, True)
     assert (model.builder.code, model.builder.config, model.builder.wrapper) == ("bert", "BertConfig", "hidden state")
     assert find_model(model.reference) == model
+
+
+def test_a_text_may_be_as_long_as_the_model_takes(tmp_path: Path) -> None:
+    model = found(folder(tmp_path / "long", {**BERT, "max_position_embeddings": 512}))
+    assert model.text is not None and model.text.length == 128
+    check_shape(model, Shape(sequence=512))
+    with pytest.raises(ShapeError, match="for 512"):
+        check_shape(model, Shape(sequence=513))
 
 
 @pytest.mark.parametrize(

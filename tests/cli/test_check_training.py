@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.cli.conftest import Etui
-from tests.machines import PATIENCE_S, until
+from tests.cli.interruption import ENDLESS, interrupted
 
 NET = """
 import torch
@@ -36,19 +32,13 @@ def raises():
 def crashes():
     import os
     os.abort()
-
-def endless():
-    import pathlib, signal
-    pathlib.Path("started").touch()
-    while True:
-        signal.pause()
 """
 
 
 @pytest.fixture
 def net(tmp_path: Path) -> Path:
     file = tmp_path / "net.py"
-    file.write_text(NET)
+    file.write_text(NET + ENDLESS)
     return file
 
 
@@ -119,11 +109,4 @@ def test_a_check_that_takes_too_long_is_stopped(etui: Etui, net: Path) -> None:
 def test_ctrl_c_ends_the_process_that_trains(net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ETUI_STATE", str(tmp_path / "state"))
-    command = [Path(sys.executable).with_name("etui"), "check-training", f"{net}:endless"]
-    process = psutil.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    until(lambda: (tmp_path / "started").exists() or process.poll() is not None)
-    workers = process.children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_S) == 130
-    psutil.wait_procs(workers, PATIENCE_S)
-    assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+    assert interrupted(tmp_path, "check-training", f"{net}:endless") == (130, [])

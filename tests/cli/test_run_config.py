@@ -114,6 +114,13 @@ def test_the_time_of_an_own_model_without_similar_runs_is_unknown(etui: Etui, tm
     assert json.loads(etui("run", "net.py:make", "--dry-run", "--json").stdout)["estimate_s"] is None
 
 
+def test_the_time_of_a_model_of_unknown_size_without_similar_runs_is_unknown(etui: Etui, tmp_path: Path) -> None:
+    config = {"architectures": ["BertModel"], "model_type": "bert", "vocab_size": 100}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    plan = json.loads(etui("run", f"hf:{tmp_path}", "--dry-run", "--json").stdout)
+    assert (plan["estimate_s"], plan["sessions"][0]["basis"]) == (None, "unknown")
+
+
 def test_a_sweep_takes_a_session_file_too(etui: Etui, tmp_path: Path) -> None:
     (tmp_path / "bench.toml").write_text("models = ['resnet18', 'minilm']\nprecisions = ['8da4w']\n")
     done = etui("sweep", "--config", "bench.toml", "--dry-run", "--json")

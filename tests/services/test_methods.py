@@ -72,3 +72,8 @@ def test_methods_are_measured_on_their_own_inputs(warm_machine: Machine, program
     }
     assert all(document.latency_ms is not None for document in documents)
     assert [run["id"] for run in warm_machine.summaries()] != []
+
+
+def test_the_methods_of_a_file_that_cannot_be_read_are_not_known(tmp_path: Path) -> None:
+    (tmp_path / "damaged.pte").write_bytes(b"not a program")
+    assert choose_methods(find_model(str(tmp_path / "damaged.pte")), ("encode",)).methods == ("encode",)

@@ -54,3 +54,10 @@ def test_runs_of_a_file_with_other_content_are_not_of_this_model(store: Store, t
     model = msgspec.structs.replace(run.model, name="net-net", identity="sha256:0:net")
     store.import_documents([msgspec.structs.replace(run, model=model)])
     assert not measured_runs(store, Request(f"{file}:net"), made_up(model="net-net"))
+
+
+def test_runs_of_another_model_of_the_same_name_are_not_of_this_model(store: Store) -> None:
+    run = sample()
+    model = msgspec.structs.replace(run.model, source="pt2:resnet18.pt2", identity="sha256:0")
+    store.import_documents([msgspec.structs.replace(run, model=model)])
+    assert not measured_runs(store, Request("resnet18"), made_up(model="resnet18"))

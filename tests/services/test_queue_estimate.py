@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,6 +76,16 @@ def test_nothing_is_known_of_a_model_that_is_gone(store: Store, tmp_path: Path) 
     gone = queued(store, msgspec.structs.replace(SPEC, model=str(tmp_path / "net.py:make")))
     assert Durations().of(store, gone) is None
     assert time_until_start(store, [gone], Durations()) is None
+
+
+def test_the_duration_of_a_model_of_unknown_size_is_unknown_without_similar_runs(store: Store, tmp_path: Path) -> None:
+    config = {"architectures": ["BertModel"], "model_type": "bert", "vocab_size": 100}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    session = queued(store, msgspec.structs.replace(SPEC, model=f"hf:{tmp_path}"))
+    assert Durations().of(store, session) is None
+    model = msgspec.structs.replace(MODEL, name=tmp_path.name)
+    store.import_documents([make_document("aaaaaaaaaaa1", model=model)])
+    assert Durations().of(store, session) is not None
 
 
 def test_what_is_ahead_is_one_text(store: Store) -> None:

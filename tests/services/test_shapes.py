@@ -56,6 +56,8 @@ def test_the_dynamic_program_is_measured_at_every_shape_beside_the_static_ones()
         ("distilbert", Options(input_size=(128,)), "input_size"),
         ("resnet18", Options(sequence=(16,)), "sequence"),
         ("vit_b_16", Options(input_size=(160,)), "input_size"),
+        ("torchvision:vit_b_32", Options(input_size=(160,)), "input_size"),
+        ("torchvision:maxvit_t", Options(input_size=(256,)), "input_size"),
         ("distilbert", Options(sequence=(513,)), "sequence"),
         ("resnet18", Options(input_size=("large",)), "input_size"),
         ("resnet18", Options(input_size=("0x3",)), "input_size"),

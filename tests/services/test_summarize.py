@@ -6,12 +6,16 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from etui.errors import EtuiError, UsageError
+from etui.results import ModelInfo
+from etui.runner.rebuild_program import Trust
 from etui.services.one_job import JobStopped
-from etui.services.summarize import Request, summarize
+from etui.services.summarize import Request, request_of_run, summarize
 from etui.spec import Shape
+from tests.documents import make_document
 
 NET = "import torch\nfrom layers import WIDTH\ndef net():\n    return torch.nn.Linear(4, WIDTH), (torch.randn(1, 4),)\n"
 
@@ -67,3 +71,17 @@ def test_a_finished_program_has_no_modules(tmp_path: Path) -> None:
     write(tmp_path / "net.pte", "")
     with pytest.raises(UsageError, match="finished program"):
         summarize(Request(str(tmp_path / "net.pte")))
+
+
+@pytest.mark.slow
+def test_a_model_that_the_catalog_does_not_list_is_found_by_its_whole_name() -> None:
+    summary = summarize(Request("torchvision:squeezenet1_1"))
+    assert (summary.model, summary.parameters) == ("squeezenet1_1", 1_235_496)
+
+
+@pytest.mark.parametrize("source", ["pt2:resnet18.pt2", "transformers:/models/resnet18"])
+def test_a_run_of_another_model_with_the_name_of_a_catalog_model_is_not_of_the_catalog(source: str) -> None:
+    document = make_document(model=ModelInfo(name="resnet18", family="custom", source=source, identity="sha256:0"))
+    spec = {"model": "/models/resnet18.pt2", "variants": [{"precision": "fp32", "delegate": "xnnpack"}]}
+    document = msgspec.structs.replace(document, session=msgspec.structs.replace(document.session, spec=spec))
+    assert request_of_run(document, Trust(imported=False)).model == "/models/resnet18.pt2"

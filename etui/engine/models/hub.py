@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from etui.catalog.hf_models import hub_cache
 from etui.catalog.models import ModelEntry
 from etui.engine.models import timm_models
 from etui.engine.models.torchvision_shim import prepare_torchvision
@@ -64,7 +65,7 @@ def find_local(entry: ModelEntry) -> Published | None:
         return packaged
     if not repository:
         return None
-    folder = _hub_cache() / f"models--{repository.replace('/', '--')}"
+    folder = hub_cache() / f"models--{repository.replace('/', '--')}"
     with contextlib.suppress(OSError):
         revision = (folder / "refs" / "main").read_text().strip()
         snapshot = folder / "snapshots" / revision
@@ -82,7 +83,7 @@ def search_location(entry: ModelEntry) -> str:
     """Return the location that ``find_local`` searches, for a message."""
     if entry.source_kind == "torchvision":
         return str(_torch_checkpoints())
-    return f"{_hub_cache()} ({hub_repository(entry)})"
+    return f"{hub_cache()} ({hub_repository(entry)})"
 
 
 def hub_repository(entry: ModelEntry) -> str:
@@ -235,14 +236,6 @@ def _torch_checkpoints() -> Path:
     home = os.environ.get("TORCH_HOME")
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return (Path(home).expanduser() if home else cache / "torch") / "hub" / "checkpoints"
-
-
-def _hub_cache() -> Path:
-    if cache := os.environ.get("HF_HUB_CACHE"):
-        return Path(cache).expanduser()
-    cache_home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    home = os.environ.get("HF_HOME")
-    return (Path(home).expanduser() if home else cache_home / "huggingface") / "hub"
 
 
 def _packaged_minilm() -> Published | None:
