@@ -251,7 +251,7 @@ def _blocks(count: int) -> str:
 
 
 def _name(document: RunDocument) -> str:
-    return text.plain(f"{document.configuration}")
+    return text.plain(document.configuration)
 
 
 def _sentence(clause: str) -> str:
