@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from etui.catalog.models import ModelEntry
 from etui.catalog.torchvision_models import torchvision_model
 from etui.catalog.torchvision_names import NAMES
 from etui.engine.process.preload import preload_prepare
@@ -77,8 +78,8 @@ def _work(name: str, answers: Connection) -> None:
         from etui.engine.models.outputs import flat_outputs
 
         torch.manual_seed(0)
-        entry = torchvision_model(name)
-        assert entry is not None and entry.image is not None
+        entry = _entry(name)
+        assert entry.image is not None
         module = build(entry).module
         pixels = (torch.rand(1, 3, entry.image.size, entry.image.size),)
         stage = "eager"
@@ -120,6 +121,12 @@ def _work(name: str, answers: Connection) -> None:
         answers.send({"problem": f"{stage}: {type(error).__name__}: {line}"})
 
 
+def _entry(name: str) -> ModelEntry:
+    entry = torchvision_model(name)
+    assert entry is not None
+    return entry
+
+
 def page(results: dict[str, dict[str, Any]]) -> str:
     """Return the reference page."""
     rows = []
@@ -132,14 +139,15 @@ def page(results: dict[str, dict[str, Any]]) -> str:
         else:
             lowered = " | | "
         rows.append(f"| `{name}` | {row.size} | {row.parameters / 1e6:.1f} M | {lowered} | {problem or 'works'} |")
-    untried = [name for name, row in NAMES.items() if row.task == "classification" and name not in results]
+    # Those that cannot be exported have a limit.
+    untried = [name for name in NAMES if name not in results and not _entry(name).limits]
     missing = f"\nNot tried yet: {', '.join(f'`{name}`' for name in untried)}.\n" if untried else ""
     works = sum(not outcome["problem"] for outcome in results.values())
     head = f"""# Models of torchvision
 
-`etui run torchvision:NAME` measures any model of torchvision for classification, segmentation and detection
-(`etui models --torchvision`). {works} of the {len(results)} models in this table worked with random weights: eager,
-exported, lowered for XNNPACK in FP32, and run once with outputs that agree with eager.
+`etui run torchvision:NAME` measures any model of torchvision for classification and segmentation, and the detectors
+with one stage (`etui models --torchvision`). {works} of the {len(results)} models in this table worked with random
+weights: eager, exported, lowered for XNNPACK in FP32, and run once with outputs that agree with eager.
 
 | model | input | parameters | nodes delegated | partitions | program | outcome |
 |---|---:|---:|---:|---:|---:|---|

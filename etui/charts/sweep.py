@@ -13,7 +13,7 @@ from etui.charts.distribution import TOO_SMALL
 from etui.charts.grid import Canvas, Grid, Plot, centred_message, curve, vertical_axis
 from etui.charts.palette import Palette
 from etui.charts.scale import Scale, scale_over
-from etui.charts.time_plot import start_plot, value_scale
+from etui.charts.time_plot import Mark, draw_marks, start_plot, value_scale
 from etui.results import Interval
 
 NOTHING = "The runs do not differ in input size, batch, sequence length or threads."
@@ -43,7 +43,8 @@ def sweep_lines(lines: Sequence[Line], canvas: Canvas, *, axis: str, unit: str =
     if canvas.width < 24 or canvas.height < 6:
         return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
-    scale = value_scale([step.value for line in shown for step in line.steps], log=log)
+    ends = [end for line in shown for step in line.steps for end in (step.value, *(step.interval or ()))]
+    scale = value_scale(ends, log=log)
     legend = _legend_rows(shown, canvas, axis, len(lines) - len(shown))
     grid, plot = start_plot(canvas, scale, unit, top=max(1, min(len(legend), canvas.height - 5)))
     vertical_axis(grid, plot, scale, palette)
@@ -54,17 +55,18 @@ def sweep_lines(lines: Sequence[Line], canvas: Canvas, *, axis: str, unit: str =
         if glyphs.curve == "braille":
             places = [(across.place(step.at), min(1.0, max(0.0, scale.place(step.value)))) for step in line.steps]
             curve(grid, plot, places, glyphs.curve, palette.series[slot])
-    for slot, line in enumerate(shown):
-        for step in line.steps:
-            column = plot.column(across.place(step.at))
-            if step.interval is not None:
-                low, high = (plot.row(scale.place(end)) for end in step.interval)
-                for y in range(high, low + 1):
-                    grid.put(column, y, glyphs.whisker, palette.series[slot])
-    for slot, line in enumerate(shown):
-        for step in line.steps:
-            column, row = plot.column(across.place(step.at)), plot.row(scale.place(step.value))
-            grid.put(column, row, glyphs.series[slot], palette.series[slot])
+    marks = [
+        Mark(
+            column=plot.column(across.place(step.at)),
+            glyph=glyphs.series[slot],
+            style=palette.series[slot],
+            value=step.value,
+            interval=step.interval,
+        )
+        for slot, line in enumerate(shown)
+        for step in line.steps
+    ]
+    draw_marks(grid, plot, scale, marks, palette, line=False)
     for y, entries in enumerate(legend[: plot.top]):
         x = plot.left + 1
         for own, name in entries:

@@ -23,7 +23,7 @@ from etui.spec import Shape, shape_text
 from etui.wording import caveat as caveat_wording
 from etui.wording import comparison as comparison_wording
 from etui.wording import run as run_wording
-from etui.wording.differences import differences
+from etui.wording.differences import PROGRAM_HASH, differences
 from etui.wording.run_sections import variant
 
 Tone = Literal["good", "bad", "warn", "muted"]
@@ -188,6 +188,8 @@ def _change(by_configuration: dict[str, list[RunDocument]], margin: float, level
         accuracy = comparison_wording.accuracy(before, now, named)
         reasons.append(" ".join(filter(None, (sentence, accuracy, *more))))
         for one in differences(now, before):
+            if one.name == PROGRAM_HASH:
+                continue
             changes.setdefault(f"{one.name} from {one.before} to {one.now}", []).append(name)
         caveats += found.cautions
         word = found.verdict or "not comparable"
@@ -196,7 +198,6 @@ def _change(by_configuration: dict[str, list[RunDocument]], margin: float, level
     changed = [
         change if len(names) == len(by_configuration) else f"{change} ({_and(names)})"
         for change, names in changes.items()
-        if "'s hash" not in change
     ]
     if changed:
         more_changes = f", and {len(changed) - _MOST_CHANGES} more" if len(changed) > _MOST_CHANGES else ""

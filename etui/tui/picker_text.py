@@ -69,5 +69,6 @@ def programs(checked: Checked) -> str:
     if invalid:
         return f"{counted(invalid, 'field')} to fix"
     skipped = len(checked.refused)
-    count = counted(len(checked.variants), "program")
+    # A saved configuration may add shapes, threads and baselines to the precisions and delegates.
+    count = counted(len(checked.variants if checked.spec is None else checked.spec.variants), "program")
     return f"{count}, {skipped} skipped" if skipped else count

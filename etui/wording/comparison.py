@@ -21,7 +21,7 @@ def names(documents: Sequence[RunDocument]) -> dict[str, str]:
     several = len({document.model.name for document in documents}) > 1
     plain = {
         document.id: text.shortened(
-            f"{document.model.name} {document.configuration}" if several else f"{document.configuration}",
+            f"{document.model.name} {document.configuration}" if several else document.configuration,
             text.LINE_CELLS,
         )
         for document in documents

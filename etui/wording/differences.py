@@ -12,6 +12,10 @@ _SAME = frozenset({"model", "precision", "delegate"})
 """What runs of one configuration have in common."""
 
 
+PROGRAM_HASH = "program's hash"
+"""The condition that a change of almost any other one changes."""
+
+
 class Difference(msgspec.Struct, frozen=True):
     """One condition whose value changed."""
 
@@ -39,7 +43,7 @@ def _conditions(document: RunDocument) -> dict[str, str]:
         "threads": text.MISSING if document.threads is None else str(document.threads),
         "preset": document.preset,
         "weights' hash": ((weights and weights.sha256) or text.MISSING)[:12],
-        "program's hash": artifact.sha256[:12] if artifact else text.MISSING,
+        PROGRAM_HASH: artifact.sha256[:12] if artifact else text.MISSING,
     }
     for make in (run_sections.configuration, run_sections.machine, run_sections.software):
         conditions |= {entry.label: entry.value for entry in make(document).entries if entry.label not in _SAME}

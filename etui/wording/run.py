@@ -75,9 +75,7 @@ def speed(document: RunDocument, *, with_caveat: bool = True) -> str:
     if ratio.verdict == "equivalent":
         bounds = _in_brackets(ratio.ci95, behind)
         return f"{name} is as fast as eager PyTorch, within 2 %{bounds}{medians}{after}."
-    times = text.bare_ratio(ratio.value)
-    times = times if "/" in times else _times(ratio.value)
-    looks = f"{name} looks {times} as fast as eager PyTorch{medians}"
+    looks = f"{name} looks {_times(ratio.value)} as fast as eager PyTorch{medians}"
     if ratio.ci95 is None:
         few = "There are too few blocks for a confidence interval, so this is only an indication."
         return _with_caveat(f"{looks}. {few}", but)
@@ -243,7 +241,9 @@ def _with_caveat(sentence: str, clause: str) -> str:
 
 
 def _times(value: float) -> str:
-    return f"{text.number(value)} times"
+    """Return a ratio before ``as fast``: ``1.85 times``, or a fraction such as ``1/662``."""
+    ratio = text.bare_ratio(value)
+    return ratio if "/" in ratio else f"{ratio} times"
 
 
 def _blocks(count: int) -> str:
@@ -251,7 +251,7 @@ def _blocks(count: int) -> str:
 
 
 def _name(document: RunDocument) -> str:
-    return text.plain(f"{document.configuration}")
+    return text.plain(document.configuration)
 
 
 def _sentence(clause: str) -> str:

@@ -93,7 +93,7 @@ def sections(document: RunDocument) -> list[RunSection]:
 
 def variant(document: RunDocument) -> str:
     """Return the name of a run's program in tables: precision and delegate."""
-    return f"{document.configuration}"
+    return document.configuration
 
 
 def _entries(*pairs: tuple[str, object]) -> list[Entry]:

@@ -44,6 +44,15 @@ def test_larger_values_are_higher() -> None:
     assert [number for _, number in places] == sorted((number for _, number in places), reverse=True)
 
 
+@pytest.mark.parametrize("log", [True, False])
+def test_an_interval_that_ends_far_above_the_values_is_drawn_to_its_end(log: bool) -> None:
+    steps = [Step(at=1.0, label="1", value=1.0, interval=(0.5, 8.0)), Step(at=2.0, label="2", value=2.0)]
+    rows = drawn(60, 20, lines=[Line(name="fp32/xnnpack", steps=steps)], log=log).splitlines()[1:-2]
+    glyphs = palette("none").glyphs
+    assert sum(glyphs.whisker in row for row in rows[:6]) >= 5
+    assert not any(glyphs.series[0] in row for row in rows[:6])
+
+
 @pytest.mark.parametrize("size", [(10, 3), (24, 6), (40, 7), (60, 9)])
 def test_small_charts_stay_within_their_size(size: tuple[int, int]) -> None:
     lines = drawn(*size).splitlines()

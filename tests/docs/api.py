@@ -144,14 +144,16 @@ def _first(value: Any) -> str:
 
 
 def _prose(doc: str) -> str:
-    """A docstring as Markdown: paragraphs on lines of their own, sections such as ``Raises:`` as lists."""
+    """A docstring as Markdown: paragraphs and items of lists on lines of their own, sections such as ``Raises:`` as
+    lists."""
     parts: list[str] = []
     for paragraph in inspect.cleandoc(doc).split("\n\n"):
         lines = paragraph.splitlines()
         if lines and (section := _SECTION.match(lines[0].strip())):
             parts.append(f"{section[1]}:\n\n" + _list(lines[1:]))
         else:
-            parts.append(" ".join(line.strip() for line in lines).replace("``", "`"))
+            items = re.split(r"\n(?=- )", paragraph)
+            parts.append("\n".join(" ".join(item.split()) for item in items).replace("``", "`"))
     return "\n\n".join(parts)
 
 

@@ -21,7 +21,7 @@ from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
 from tests.documents import make_document
-from tests.tui.hosts import Host, paste, type_text, until, work_done
+from tests.tui.hosts import Host, notices, paste, type_text, until, work_done
 
 pytestmark = pytest.mark.asyncio
 FIELDS = ("model", "precision", "delegate", "weights", "preset", *TYPED, "priority")
@@ -319,6 +319,18 @@ async def test_modules_are_kept_in_fp32_only_with_a_quantized_precision(database
         picker(pilot).submit()
         await pilot.pause()
         assert "does not quantize" in row(pilot, "keep_fp32").problem
+        assert not submitted(pilot)
+
+
+async def test_an_option_without_a_field_that_is_not_valid_is_explained(database: Path) -> None:
+    remember(FormValues(model="vit_b_16", precisions=("fp32",), others={"input_size": ["160"]}))
+    async with host(database).run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await go_to(pilot, "priority")
+        await pilot.press("tab")
+        assert "224" in words(pilot, "hint") and "160" in words(pilot, "hint")
+        picker(pilot).submit()
+        await until(pilot, lambda: any("224" in notice.message for notice in notices(pilot.app)))
         assert not submitted(pilot)
 
 

@@ -11,6 +11,7 @@ from etui.paths import state_dir
 from etui.store import Store
 from etui.tui.error_text import to_text
 from etui.tui.picker_form import FormValues, as_config, check, from_config, recall, remember
+from etui.tui.picker_text import programs
 from tests.documents import MODEL, make_spec
 
 
@@ -54,6 +55,14 @@ def test_values_become_a_session_configuration_and_come_back() -> None:
     assert config.wait_quiet_min == 2.5
     assert from_config(config) == values
     assert check(from_config(config)).spec == check(values).spec
+
+
+@pytest.mark.parametrize(
+    ("others", "count"), [({}, 2), ({"batch": [1, 4]}, 4), ({"batch": [1, 4], "dynamic": True}, 8)]
+)
+def test_programs_of_all_shapes_of_a_saved_configuration_are_counted(others: dict[str, object], count: int) -> None:
+    checked = check(FormValues(model="resnet18", precisions=("fp32", "int8"), delegates=("xnnpack",), others=others))
+    assert programs(checked) == f"{count} programs"
 
 
 def test_the_last_choice_is_remembered() -> None:

@@ -55,7 +55,7 @@ class SessionLog:
             first = current.runs[0] if current.runs else None
             precisions = "+".join(dict.fromkeys(run.precision for run in current.runs))
             title = f"{first.model} {precisions}" if first else current.session.id
-            labels = {run.id: f"{run.configuration}" for run in current.runs}
+            labels = {run.id: run.configuration for run in current.runs}
         elif self._run is not None:
             run = self._run
             target = (run.session, run.id)

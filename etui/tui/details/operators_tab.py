@@ -48,7 +48,7 @@ class OperatorsTab(TableTab, AnalysisTab):
         """Show this run's profile."""
         document = reading.document
         profile = PROFILE.result_in(document)
-        self._subject = f"{document.configuration}"
+        self._subject = document.configuration
         if profile is None:
             self._profile = None
             self.view.show(None, self.missing(reading, profile_seconds(document)))

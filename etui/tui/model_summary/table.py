@@ -6,6 +6,7 @@ from rich.text import Text
 
 from etui.model_summary import ModelSummary
 from etui.text import counted
+from etui.tui.details.section_view import emphasis_style
 from etui.tui.details.table_tab import TableTab
 from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.model_summary.rows import module_of, module_rows
@@ -58,7 +59,7 @@ class ModulesTable(TableTab):
 
 def _facts(entries: list[Entry], width: int, styles: Styles) -> Text:
     sheet = Sheet(width, styles)
-    _add(sheet, entries, styles)
+    _add(sheet, entries)
     sheet.line("")
     return sheet.text
 
@@ -67,14 +68,13 @@ def _tail(runs: list[Entry], width: int, styles: Styles) -> Text:
     sheet = Sheet(width, styles)
     sheet.line("")
     if runs:
-        _add(sheet, runs, styles)
+        _add(sheet, runs)
         sheet.gap()
     sheet.say(wording.COUNTED, styles.muted)
     return sheet.text
 
 
-def _add(sheet: Sheet, entries: list[Entry], styles: Styles) -> None:
-    tones = {"warn": styles.warn, "bad": styles.bad, "good": styles.good, "muted": styles.muted, "": ""}
+def _add(sheet: Sheet, entries: list[Entry]) -> None:
     for entry in entries:
-        glyph = f"{styles.flagged} " if entry.emphasis in ("warn", "bad") else ""
-        sheet.fact(entry.label, glyph + entry.value, tones[entry.emphasis])
+        glyph, style = emphasis_style(sheet, entry.emphasis)
+        sheet.fact(entry.label, f"{glyph} {entry.value}" if glyph else entry.value, style)

@@ -73,17 +73,14 @@ class ConfigurationsDialog(Dialog[FormValues]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("configurations")]
 
     DEFAULT_CSS = """
-    ConfigurationsDialog OptionList {
-        height: auto; max-height: 14; border: none; padding: 0; background: $surface; margin-bottom: 1;
-        scrollbar-size-vertical: 1; text-wrap: nowrap; text-overflow: ellipsis;
-    }
+    ConfigurationsDialog .dialog--choices { margin-bottom: 1; }
     """
 
     def __init__(self, choices: Iterable[Choice], current: FormValues) -> None:
         super().__init__()
         self._lines = list(choices)
         self._current = current
-        self._list = OptionList(*self._options(), compact=True, markup=False)
+        self._list = OptionList(*self._options(), compact=True, markup=False, classes="dialog--choices")
         self._name_field = Input(placeholder="name for what the picker has now", compact=True)
 
     def _options(self) -> list[Option]:

@@ -357,7 +357,7 @@ class DetailsScreen(Guarded, Screen[None]):
         document, log = reading.document, self.query_one(LogPane)
         self.query_one("#details-progress", ProgressLine).show(reading.progress)
         if self._logged is None:
-            log.follow(document.session.id, document.id, f"{document.configuration}")
+            log.follow(document.session.id, document.id, document.configuration)
             log.show(reading.events)
         else:
             log.add(reading.events[self._logged :])

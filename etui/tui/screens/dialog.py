@@ -52,6 +52,10 @@ class Dialog(Guarded, ModalScreen[Result | None], Generic[Result]):
     Dialog .dialog--buttons Button { margin-left: 2; min-width: 12; }
     Dialog .dialog--buttons Button:focus { text-style: bold reverse; }
     Dialog Input.-textual-compact { background: $panel; }
+    Dialog .dialog--choices {
+        height: auto; max-height: 14; border: none; padding: 0; background: $surface;
+        scrollbar-size-vertical: 1; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     Dialog .dialog--note { color: $text-muted; height: auto; }
     """
 

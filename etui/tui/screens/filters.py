@@ -32,17 +32,14 @@ class FiltersDialog(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("filters")]
 
     DEFAULT_CSS = """
-    FiltersDialog OptionList {
-        height: auto; max-height: 12; border: none; padding: 0; background: $surface; margin-bottom: 1;
-        scrollbar-size-vertical: 1; text-wrap: nowrap; text-overflow: ellipsis;
-    }
+    FiltersDialog .dialog--choices { max-height: 12; margin-bottom: 1; }
     """
 
     def __init__(self, saved: Mapping[str, str], current: str) -> None:
         super().__init__()
         self._filters = dict(saved)
         self._filter = current
-        self._choices = OptionList(*self._options(), compact=True, markup=False)
+        self._choices = OptionList(*self._options(), compact=True, markup=False, classes="dialog--choices")
         self._name_field = Input(placeholder="name for the current filter", compact=True)
 
     def _options(self) -> list[Option]:

@@ -19,18 +19,13 @@ class SortDialog(Dialog[str]):
     title_text = "Sort by"
     confirm_label = "Sort"
 
-    DEFAULT_CSS = """
-    SortDialog OptionList {
-        height: auto; max-height: 14; border: none; padding: 0; background: $surface;
-        scrollbar-size-vertical: 1; text-wrap: nowrap; text-overflow: ellipsis;
-    }
-    """
-
     def __init__(self, columns: Sequence[tuple[str, str]], current: str) -> None:
         super().__init__()
         self._columns = columns
         self._current = current
-        self._choices = OptionList(*(Option(Text(title), id=name) for name, title in columns), compact=True)
+        self._choices = OptionList(
+            *(Option(Text(title), id=name) for name, title in columns), compact=True, classes="dialog--choices"
+        )
 
     def body(self) -> Iterable[Widget]:
         """The list, and a line about its keys."""

@@ -17,7 +17,7 @@ MOST_SAMPLES = 10_000
 
 def program_series(document: RunDocument) -> Series:
     """Return the run's samples."""
-    return _series(f"{document.configuration}", document.blocks, document.latency_ms, document.flags)
+    return _series(document.configuration, document.blocks, document.latency_ms, document.flags)
 
 
 def named_series(name: str, document: RunDocument) -> Series:

@@ -239,7 +239,8 @@ class Picker(Guarded, Vertical):
         self._take("model", model=name)
 
     def submit(self) -> None:
-        """Request the session, or mark invalid fields and focus the first of them."""
+        """Request the session, or mark invalid fields and focus the first of them; if only options of a saved
+        configuration that have no field are invalid, show why."""
         self._touched = set(self._rows)
         self._is_machine_checked = True
         self._review()
@@ -248,8 +249,11 @@ class Picker(Guarded, Vertical):
             start(self, partial(asyncio.to_thread, remember, self._choice), group="remember")
             self.post_message(self.Submitted(checked.spec, checked.model))
             return
-        first = next(name for name in self._rows if name in checked.problems)
-        self._rows[first].field.focus()
+        first = next((name for name in self._rows if name in checked.problems), None)
+        if first is not None:
+            self._rows[first].field.focus()
+        else:
+            self.notify("\n".join(checked.problems.values()), severity="error", markup=False)
         self.app.bell()
 
     def show_values(self, values: FormValues) -> None:
@@ -409,7 +413,9 @@ class Picker(Guarded, Vertical):
         focused = next((name for name, row in self._rows.items() if row.has_the_focus), None)
         if about := about_field(focused, self._choice):
             return about
-        return "\n".join(filter(None, (about_configuration(self._checked), about_others(self._choice))))
+        without_field = [problem for name, problem in self._checked.problems.items() if name not in self._rows]
+        others = (about_configuration(self._checked), about_others(self._choice))
+        return "\n".join(filter(None, (*without_field, *others)))
 
     # Estimated time
 
