@@ -70,8 +70,8 @@ def test_indexes_of_the_facts_are_those_of_the_database(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
         page = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'runs_page'").fetchone()[0]
-    # The index of ``error`` contains only runs with an error, so it has no order; the id is the primary key. Verdict and
-    # note have a second index, for what the tables show of them.
+    # The index of ``error`` contains only runs with an error, so it has no order; the id is the primary key. Verdict
+    # and note have a second index, for what the tables show of them.
     by_column = {name.removeprefix("runs_by_") for name in names if name.startswith("runs_by_")}
     assert by_column - {"error", "shown_verdict", "shown_note"} | {"id"} == IN_ORDER
     assert {"error", "shown_verdict", "shown_note"} <= by_column
