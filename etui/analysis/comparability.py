@@ -136,8 +136,8 @@ def _conditions(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, st
 
 
 def _work_conditions(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the conditions in which one inference of two runs differs: the method, and the requested parts of the shape if both runs have
-    them, else the shapes of all inputs."""
+    """Yield the conditions in which one inference of two runs differs: the method, and the requested parts of the shape
+    if both runs have them, else the shapes of all inputs."""
     methods = base.method or DEFAULT_METHOD, other.method or DEFAULT_METHOD
     if methods[0] != methods[1]:
         yield "method", "differs", *methods

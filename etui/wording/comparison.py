@@ -101,7 +101,8 @@ def _answer(comparison: RunComparison, base: str, other: str) -> str:
     medians = ""
     per_item = " per item" if comparison.items else ""
     if comparison.base_median_ms is not None and comparison.other_median_ms is not None:
-        medians = f": {text.number(comparison.other_median_ms)} ms against {text.number(comparison.base_median_ms)} ms{per_item}"
+        before, now = text.number(comparison.base_median_ms), text.number(comparison.other_median_ms)
+        medians = f": {now} ms against {before} ms{per_item}"
     size, than, bounds = _size(comparison.ratio, comparison.ci95, per_item)
     shown = (
         f" (95 % interval {bounds} over {_blocks_text(comparison)})"
@@ -113,9 +114,10 @@ def _answer(comparison: RunComparison, base: str, other: str) -> str:
     if comparison.verdict == "equivalent":
         within = f"within {comparison.margin * 100:g} %"
         return f"{other} is as fast{per_item} as {base}, {within}{shown}{medians}."
+    whether = f"Whether {other} is faster{per_item} than {base}"
     if comparison.verdict == "unreliable":
-        return f"Whether {other} is faster{per_item} than {base} is unreliable: measured, it {size} {than} it{shown}{medians}."
-    return f"Whether {other} is faster{per_item} than {base} is inconclusive: measured, it {size}{shown}{medians}."
+        return f"{whether} is unreliable: measured, it {size} {than} it{shown}{medians}."
+    return f"{whether} is inconclusive: measured, it {size}{shown}{medians}."
 
 
 def _size(ratio: float, bounds: Interval | None, per_item: str) -> tuple[str, str, str]:
