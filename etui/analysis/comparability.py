@@ -142,8 +142,8 @@ def _work_conditions(base: RunDocument, other: RunDocument) -> Iterator[tuple[st
     if methods[0] != methods[1]:
         yield "method", "differs", *methods
     sizes = [run.input_size and size_text(run.input_size) for run in (base, other)]
-    requested = {
-        "input size": sizes,
+    requested: dict[str, list[str | int | None]] = {
+        "input size": [*sizes],
         "batch": [base.batch, other.batch],
         "sequence": [base.sequence, other.sequence],
     }
