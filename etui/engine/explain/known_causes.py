@@ -164,6 +164,10 @@ def _is_complex(node: Node, _: re.Match[str]) -> bool:
     )
 
 
+def _is_bf16(node: Node, _: re.Match[str]) -> bool:
+    return node.op == "call_function" and str(getattr(node.meta.get("val"), "dtype", "")) == "torch.bfloat16"
+
+
 def _is_operator(node: Node, match: re.Match[str]) -> bool:
     namespace, _, name = match[1].strip("'\" ").partition("::")
     return str(node.target).startswith(f"{namespace}.{name}.")
@@ -207,6 +211,14 @@ _TABLE = (
             " outside the model",
         ),
         _is_complex,
+    ),
+    _Known(
+        re.compile(r"KeyError: torch\.bfloat16"),
+        _fixed(
+            "the model has bf16 tensors, which {delegate} does not support",
+            "convert the module with .float() in its factory, or use xnnpack or portable",
+        ),
+        _is_bf16,
     ),
     _Known(
         re.compile(r"Missing out variants: \{(.+?)\}"),

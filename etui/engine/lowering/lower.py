@@ -19,6 +19,7 @@ from etui.catalog.precisions import recipe
 from etui.engine.delegates import baseline_support, delegate_support
 from etui.engine.delegates.base import BaselineSupport, BaselineWork, DelegateSupport
 from etui.engine.explain.known_causes import describe, explain
+from etui.engine.explain.quantizer_failures import explain_quantizer
 from etui.engine.lowering.delegation import delegation_of
 from etui.engine.lowering.flat_export import export, mutated_buffers
 from etui.engine.lowering.graph_stages import GraphStages
@@ -81,6 +82,8 @@ class _Stages:
         except _FAILURES as error:
             nodes = self.program.graph.nodes if self.program is not None else ()
             known = explain(error, doing, self._delegate, nodes)
+            if known is None and name == "quantize":
+                known = explain_quantizer(error, doing, self._delegate, nodes)
             cause, hint = known or (describe(error, doing), "the log has the traceback")
             raise PreparationError(cause, hint) from error
         seconds = time.perf_counter() - start
@@ -250,6 +253,7 @@ def _graph(
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
             exported = export(module, inputs, call, dynamic)
+        stages.program = exported
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]

@@ -11,6 +11,8 @@ from etui.engine.explain.known_causes import explain_log, runtime_code
 from etui.engine.explain.source_lines import short_traceback
 from etui.errors import PreparationError
 from tests.engine.conftest import Workshop
+from tests.facts import lacking
+from tests.models_zoo import zoo
 
 FAILING = Path(__file__).with_name("failing.py")
 
@@ -60,6 +62,26 @@ def test_complex_tensors_on_openvino_name_the_operator_that_makes_them(workshop:
     pytest.importorskip("openvino")
     error = error_of(workshop, "spectral", "fp32", "openvino")
     assert f"failing.py:{line_of('torch.stft(')} `" in error.message and "complex" in error.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("factory", "precision", "facts"),
+    [
+        ("depthwise", "int8", ("group_norm", "of 3", "--keep-fp32 3")),
+        ("tagger", "int8", ("lstm", "zoo.py:", "int8 with xnnpack")),
+        ("bfloat16", "fp32", ("bf16", ".float()")),
+    ],
+)
+def test_what_openvino_cannot_quantize_or_lower_is_named_with_the_next_step(
+    workshop: Workshop, factory: str, precision: str, facts: tuple[str, ...]
+) -> None:
+    pytest.importorskip("openvino")
+    model = f"{zoo.__file__}:{factory}"
+    bundle = workshop.bundle(model, accuracy_inputs=1, calibration_count=1)
+    with pytest.raises(PreparationError) as raised:
+        workshop.lower(model, bundle, precision, "openvino")
+    assert not lacking(f"{raised.value.message}; {raised.value.hint}", *facts)
 
 
 @pytest.mark.slow
