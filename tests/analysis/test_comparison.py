@@ -331,7 +331,12 @@ def test_batches_of_a_session_are_compared_per_item() -> None:
     base, other = shaped("aaaaaaaaaaa1", 4.0, batch=1), shaped("bbbbbbbbbbb2", 8.0, batch=4)
     there, back = compare_pair(base, other), compare_pair(other, base)
     assert there.items == (1, 4) and there.verdict == "faster" and there.ratio == pytest.approx(2.0, rel=0.02)
-    assert back.items == (4, 1) and back.verdict == "slower" and back.ratio == pytest.approx(1 / there.ratio, rel=1e-9)
+    assert (
+        there.ratio is not None
+        and back.items == (4, 1)
+        and back.verdict == "slower"
+        and back.ratio == pytest.approx(1 / there.ratio, rel=1e-9)
+    )
     assert there.other_median_ms == pytest.approx(2.0, rel=0.02)
     assert not lacking(sentences(base, other), "times as fast per item", "ms per item", "batch")
     changed = {row.name: row.cells[1] for row in side_by_side.rows(base, [other], [there]) if row.group == "latency"}
