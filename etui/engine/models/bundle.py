@@ -31,7 +31,7 @@ from etui.engine.models.data_folder import Target
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.declared_dims import declared_dims, ranges
 from etui.engine.models.exported_program import check_exported
-from etui.engine.models.input_shapes import changed_to, naming_layer, requested
+from etui.engine.models.input_shapes import changed_to, check_made, naming_layer, requested
 from etui.engine.models.inputs import (
     INPUTS_VERSION,
     InputSet,
@@ -388,7 +388,7 @@ def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> In
         target, batch = Target(tensors, plain_structure(len(tensors)), model.name), None
     else:
         built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
-        target, batch = target_of(model, built, job.seed), built.rest.batch
+        target, batch = target_of(model, built, job.seed, job.shape), built.rest.batch
     return _of_target(target, job, batch, model.reference)
 
 
@@ -399,10 +399,11 @@ def _of_target(target: Target, job: BundleJob, batch: int | None, source: str) -
     return at_shape(inputs, Shape(batch=batch), source)
 
 
-def target_of(model: UserModel, built: Built, seed: int) -> Target:
+def target_of(model: UserModel, built: Built, seed: int, shape: Shape = OWN_SHAPE) -> Target:
     """Return what files become as inputs of a user's module: of the requested shape, except for the batch."""
     assert built.example is not None
     example = built.example.take(1, seed)[0]
+    check_made(shape, built.rest, example.tensors, model.reference)
     shape = msgspec.structs.replace(built.rest, batch=None)
     (tensors,) = changed_to(shape, [example.tensors], model.reference)
     return Target(tensors, example.structure, model.name, module=built.module)
@@ -574,7 +575,7 @@ def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Bui
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder, job.shape)
     if job.data is not None:
-        return _of_target(target_of(model, built, job.seed), job, built.rest.batch, model.reference)
+        return _of_target(target_of(model, built, job.seed, job.shape), job, built.rest.batch, model.reference)
     example, module = built.example, built.module
     assert example is not None
 
@@ -587,6 +588,7 @@ def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Bui
         return True
 
     inputs = example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
+    check_made(job.shape, built.rest, inputs.accuracy[0], model.reference)
     return at_shape(inputs, built.rest, model.reference)
 
 
