@@ -41,8 +41,9 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
 
     ``structure`` is that of the model's arguments as JSON, empty for positional tensors. ``dataclass_outputs``: the
     module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
-    for all), ``metric`` the name of its task metric, with its value for eager, and ``labels`` the structure of each
-    evaluation label. ``dynamic`` are the dimensions that the model declares as dynamic."""
+    for all), ``metric`` the name of its task metric, with its value for eager, ``other_metrics`` the values of further
+    ones, and ``labels`` the structure of each evaluation label. ``named_metrics``: the metrics are those of these
+    names, and not functions of the model. ``dynamic`` are the dimensions that the model declares as dynamic."""
 
     path: str
     key: str
@@ -60,6 +61,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     tolerances: dict[str, Tolerance] = {}
     metric: str = ""
     metric_eager: float | None = None
+    other_metrics: dict[str, float] = {}
+    named_metrics: bool = False
     labels: str = ""
     dynamic: DynamicDims | None = None
     shape: Shape = OWN_SHAPE
