@@ -95,10 +95,11 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of a summarized model at the same shape: the newest of its precision, delegate and number of threads.
+    """A run of a summarized model at the same shape: the newest of its precision, delegate, number of threads
+    and modules kept in FP32.
 
     ``gmacs_per_s`` are the counted multiply-adds per second of the median latency in billions, None if nothing is
-    counted; ``size_bytes`` is the size of the program.
+    counted; ``size_bytes`` is the size of the program, ``keep_fp32`` are the modules excluded from its quantization.
     """
 
     run: str
@@ -109,3 +110,4 @@ class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
     eager_latency_ms: float | None
     gmacs_per_s: float | None
     size_bytes: int | None
+    keep_fp32: list[str] = []
