@@ -27,6 +27,11 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     read and write if each reads its operands and writes its result once. ``uncounted`` has the operators of this
     module whose work is not known, ``unknown_calls`` the number of their calls, here and in submodules. ``same_as`` is
     the path under which the same object was counted.
+
+    ``own_mac_calls`` is the number of operator calls with multiply-adds, ``weight_values`` the number of values of the
+    parameters that they read (here and in submodules, each parameter once). ``io_values`` are the floating-point values
+    that a module receives and returns over all calls, as far as its operators read them, ``io_other_bytes`` the bytes
+    of its other inputs and outputs.
     """
 
     path: str
@@ -49,6 +54,10 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     own_traffic_bytes: int = 0
     uncounted: dict[str, int] = {}
     unknown_calls: int = 0
+    own_mac_calls: int = 0
+    weight_values: int = 0
+    io_values: int = 0
+    io_other_bytes: int = 0
     same_as: str | None = None
 
     @property
