@@ -13,6 +13,7 @@ import msgspec
 
 from etui.events import Event
 from etui.insight import GraphStage
+from etui.machine_peaks import MeasuredRates
 from etui.model_summary import ModelSummary
 from etui.results import (
     Accuracy,
@@ -302,10 +303,26 @@ class TrainingJob(JobFor[TrainingCheck], tag="training", frozen=True, kw_only=Tr
     data: str | None = None
 
 
+class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):
+    """Measure the peaks of this machine with ``threads`` threads on ``cpus``: products of matrices of ``sizes`` rows
+    and columns on XNNPACK and of ``torch_sizes`` in PyTorch, and memory traffic on arrays of ``array_bytes`` (0: not
+    measured), each for about ``repeat_s`` seconds."""
+
+    worker: ClassVar[str] = "etui.engine.peaks.run:run_peaks"
+    doing: ClassVar[str] = "measuring the peaks"
+
+    threads: int
+    cpus: list[int]
+    array_bytes: int
+    sizes: tuple[int, ...] = (256, 512, 1024)
+    torch_sizes: tuple[int, ...] = (1024, 2048)
+    repeat_s: float = 1.0
+
+
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
-SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, TrainingJob)
+SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, TrainingJob, PeaksJob)
 """The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 
