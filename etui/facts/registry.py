@@ -178,7 +178,7 @@ class RunSummary(StoredFacts):
         title="model",
         about="Model",
         filter=Filter(key="model", suggested=True),
-        screen=ScreenColumn(cells=10, most=26, spare=0, whole=True),
+        screen=ScreenColumn(cells=10, most=26, spare=0, whole=True, cuts_middle=True),
         comparison=Comparison(group="environment"),
         indexed=True,
         scanned=True,
@@ -190,7 +190,7 @@ class RunSummary(StoredFacts):
         title="precision",
         about="Precision",
         filter=Filter(key="precision", suggested=True),
-        screen=ScreenColumn(cells=9, most=22, spare=0, whole=True),
+        screen=ScreenColumn(cells=5, most=22, spare=0, whole=True, narrow="prec"),
         indexed=True,
         scanned=True,
     )
