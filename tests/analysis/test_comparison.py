@@ -352,6 +352,8 @@ def test_batches_without_a_common_block_are_not_compared() -> None:
     base, other = shaped("aaaaaaaaaaa1", 4.0, batch=1), shaped("bbbbbbbbbbb2", 8.0, batch=4)
     other.blocks = [msgspec.structs.replace(block, index=block.index + 100) for block in other.blocks]
     assert compare_pair(base, other).verdict is None
+    forced = compare_pair(base, other, force=True)
+    assert forced.forced and forced.items is None and forced.ratio == pytest.approx(0.5, rel=0.02)
 
 
 def test_names_are_extended_until_they_differ() -> None:

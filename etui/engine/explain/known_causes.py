@@ -156,6 +156,23 @@ def _data_dependent(_: re.Match[str], code: str, __: str) -> Explanation:
     )
 
 
+def _not_every_size(match: re.Match[str], _: str, __: str) -> Explanation:
+    """Explain that a model does not take every size of a dynamic dimension, from the message of torch.export."""
+    message = match[0]
+    place = re.search(r"L\['(\w+)'\](\S*?)\.size\(\)\[(\d+)\]", message)
+    where = f"dimension {place[3]} of its input {place[1]}{place[2]}" if place else "a dynamic dimension"
+    what = ""
+    if fixed := re.search(r"specialized it to be a constant \((\d+)\)", message):
+        what = f": it needs the size {fixed[1]}"
+    elif multiple := re.search(r"= (\d+)\*_\w+\s*$", message, re.M):
+        what = f": it needs a multiple of {multiple[1]}"
+    return Explanation(
+        f"the model does not take every size in the range of {where}{what}",
+        "derive sizes from the shape of the input (such as -1 in view or reshape) instead of constants, or omit"
+        " --dynamic or that dimension of dynamic_shapes",
+    )
+
+
 def _is_complex(node: Node, _: re.Match[str]) -> bool:
     values = node.meta.get("val")
     return any(
@@ -192,6 +209,7 @@ def _fixed(cause: str, hint: str) -> Explain:
 
 _TABLE = (
     _Known(re.compile(r"data-dependent|DataDependent|Dynamic control flow is not supported"), _data_dependent),
+    _Known(re.compile(r"Constraints violated \(.*", re.DOTALL), _not_every_size),
     _Known(
         re.compile(r"Exporting a ScriptModule is not supported"),
         _fixed("torch.export does not take torch.jit.script modules", "return the original module from the factory"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etui.engine.explain.known_causes import explain_log, runtime_code
+from etui.engine.explain.known_causes import explain, explain_log, runtime_code
 from etui.engine.explain.source_lines import short_traceback
 from etui.errors import PreparationError
 from tests.engine.conftest import Workshop
@@ -55,6 +55,29 @@ def test_the_error_names_line_source_cause_and_next_step(
     assert code in error.message and cause in error.message
     assert hint in error.hint
     assert "\n" not in error.message + error.hint
+
+
+@pytest.mark.parametrize(
+    ("detail", "facts"),
+    [
+        (
+            "Not all values of size0 = L['x'].size()[0] in the specified range size0 <= 4 satisfy the generated guard"
+            " L['x'].size()[0] != 2.\nSuggested fixes:\n  _size0 = Dim('_size0', min=1, max=2)\n  size0 = 2*_size0\n",
+            ("dimension 0 of its input x", "multiple of 2"),
+        ),
+        (
+            "You marked size0 as dynamic but your code specialized it to be a constant (3). L['args'][1].size()[2]",
+            ("dimension 2 of its input args[1]", "size 3"),
+        ),
+    ],
+)
+def test_a_size_in_the_range_that_the_model_does_not_take(detail: str, facts: tuple[str, ...]) -> None:
+    error = ValueError(
+        f"Constraints violated (size0)! For more information, run with TORCH_LOGS=+dynamic.\n - {detail}"
+    )
+    found = explain(error, "exporting")
+    assert found is not None and not lacking(found.cause, *facts) and "--dynamic" in found.hint
+    assert "\n" not in found.cause + found.hint
 
 
 @pytest.mark.slow
