@@ -123,7 +123,10 @@ class _ComparedRun:
             return Cell(value=now)
         if timed and (comparison.refused or (comparison.items is not None and fact is not LATENCY_PER_ITEM)):
             return Cell(value=now)
-        if fact in (RunSummary.latency_median_ms, LATENCY_PER_ITEM) and comparison.ratio is not None:
+        # Forced, the ratio of two batches is not that of the latencies per item.
+        is_per_item = comparison.items is not None or self._base.batch == self._other.batch
+        compared = fact is RunSummary.latency_median_ms or (fact is LATENCY_PER_ITEM and is_per_item)
+        if compared and comparison.ratio is not None:
             return Cell(
                 value=now,
                 change=change(comparison.ratio),

@@ -354,6 +354,8 @@ def test_batches_without_a_common_block_are_not_compared() -> None:
     assert compare_pair(base, other).verdict is None
     forced = compare_pair(base, other, force=True)
     assert forced.forced and forced.items is None and forced.ratio == pytest.approx(0.5, rel=0.02)
+    (per_item,) = [row for row in side_by_side.rows(base, [other], [forced]) if row.name.startswith("per item")]
+    assert per_item.cells[1].change == pytest.approx(-50, abs=2)
 
 
 def test_names_are_extended_until_they_differ() -> None:
