@@ -342,6 +342,8 @@ def test_batches_of_a_session_are_compared_per_item() -> None:
     changed = {row.name: row.cells[1] for row in side_by_side.rows(base, [other], [there]) if row.group == "latency"}
     (per_item,) = (cell for name, cell in changed.items() if name.startswith("per item"))
     assert per_item.change == pytest.approx(-50, abs=2) and per_item.best
+    accuracies = [row.cells[1] for row in side_by_side.rows(base, [other], [there]) if row.group == "accuracy"]
+    assert accuracies and all(cell.change is None and not cell.best for cell in accuracies)
     others = [cell for name, cell in changed.items() if not name.startswith("per item")]
     assert all(cell.change is None and not cell.best for cell in others)
     (crossed,) = check(back, base, Limits(slower=5.0))
