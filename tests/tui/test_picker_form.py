@@ -16,6 +16,7 @@ from etui.store import Store
 from etui.tui.error_text import to_text
 from etui.tui.picker_form import FormValues, as_config, check, from_config, recall, remember
 from etui.tui.picker_text import programs
+from etui.tui.screens.configurations import Choice
 from tests.documents import MODEL, make_spec
 
 METHODS = Path(__file__).parent / "fixtures" / "methods.pte"
@@ -64,9 +65,17 @@ def test_values_become_a_session_configuration_and_come_back() -> None:
     assert check(from_config(config)).spec == check(values).spec
 
 
-@pytest.mark.parametrize(("batch", "dynamic", "count"), [("", False, 2), ("1,4", False, 4), ("1,4", True, 8)])
-def test_programs_of_all_shapes_are_counted(batch: str, dynamic: bool, count: int) -> None:
-    assert programs(check(FormValues(model="resnet18", batch=batch, dynamic=dynamic))) == f"{count} programs"
+@pytest.mark.parametrize(
+    ("batch", "dynamic", "threads", "count"),
+    [
+        ("", False, "", "2 programs"),
+        ("1,4", False, "1", "4 programs"),
+        ("1,4", True, "", "6 programs, 8 runs"),
+        ("", False, "1,2", "2 programs, 4 runs"),
+    ],
+)
+def test_programs_of_all_shapes_are_counted(batch: str, dynamic: bool, threads: str, count: str) -> None:
+    assert programs(check(FormValues(model="resnet18", batch=batch, dynamic=dynamic, threads=threads))) == count
 
 
 def test_the_form_has_what_the_command_line_prints_as_a_session_file() -> None:
@@ -122,6 +131,13 @@ def test_every_wrong_shape_is_marked_in_its_field() -> None:
     assert set(problems) == {"input_size", "sequence", "batch", "threads"}
     assert "takes no images" in problems["input_size"] and "1024" in problems["sequence"]
     assert not any("--" in problem for problem in problems.values())
+
+
+def test_the_line_of_a_saved_configuration_has_what_it_varies() -> None:
+    values = FormValues(input_size="128,224", batch="1,4", dynamic=True, threads="2", baseline=("compile",))
+    assert (
+        Choice(values=values).text == "resnet18 fp32+int8 xnnpack+compile 128,224 batch 1,4 threads 2 dynamic default"
+    )
 
 
 def test_the_last_choice_is_remembered() -> None:
