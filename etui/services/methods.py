@@ -19,7 +19,7 @@ from etui.spec import Variant
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The methods to measure; None leaves the choice to the program (``forward``, or its only one).
+    """The methods to measure; None is ``forward``, whether it was requested or not, so that both are one configuration.
     ``notice`` names the methods that are not measured, if any."""
 
     methods: tuple[str | None, ...] = (None,)
@@ -50,7 +50,7 @@ def choose_methods(model: Model, requested: Sequence[str]) -> Chosen:
             hint = f"did you mean {' or '.join(similar)}?" if similar else _listed(methods)
             raise FieldError("methods", f"{model.name} has no method {name!r}", hint)
     if requested:
-        return Chosen(tuple(dict.fromkeys(requested)))
+        return Chosen(tuple(dict.fromkeys(None if name == FORWARD else name for name in requested)))
     if len(names) > 1 and FORWARD not in names:
         raise FieldError(
             "model",
@@ -59,6 +59,8 @@ def choose_methods(model: Model, requested: Sequence[str]) -> Chosen:
             screen_hint="select some of its methods",
         )
     others = [name for name in names if name != FORWARD]
+    if len(names) == 1 and others:
+        return Chosen((names[0],))
     if len(names) > 1:
         return Chosen(
             notice=f"{model.name}: measuring {FORWARD}; it also has {', '.join(others)}; choose with --method"

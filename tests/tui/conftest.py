@@ -19,6 +19,7 @@ import pytest
 from etui.catalog import delegates
 from etui.services import request
 from etui.tui.widgets import picker
+from tests.model_summaries import made_up
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +41,12 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def database(tmp_path: Path) -> Path:
     """Where a test's database lies, once something is stored."""
     return tmp_path / "etui.db"
+
+
+@pytest.fixture(autouse=True)
+def made_up_summaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test starts a process that imports torch to summarize a model."""
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: made_up(model=request.model))
 
 
 @pytest.fixture(autouse=True)
