@@ -22,6 +22,9 @@ from tests.documents import MODEL, make_spec
 METHODS = Path(__file__).parent / "fixtures" / "methods.pte"
 """A program with the methods ``decode`` and ``forward``."""
 
+PREPARED = {"weights", "keep_fp32", "calibration", "baseline"}
+"""The fields of every model that programs are prepared of."""
+
 
 def test_a_whole_choice_becomes_a_specification() -> None:
     checked = check(FormValues(model="resnet18", precisions=("fp32", "int8"), delegates=("xnnpack",), repeat="3"))
@@ -108,12 +111,12 @@ def test_what_an_earlier_version_had_no_field_for_goes_to_its_field() -> None:
 @pytest.mark.parametrize(
     ("model", "fields"),
     [
-        ("resnet18", {"baseline", "batch", "input_size"}),
-        ("vit_b_16", {"baseline", "batch"}),
-        ("gpt2", {"baseline", "batch", "sequence"}),
-        ("net.py:make", {"baseline", "batch", "sequence", "input_size"}),
+        ("resnet18", {*PREPARED, "batch", "input_size"}),
+        ("vit_b_16", {*PREPARED, "batch"}),
+        ("gpt2", {*PREPARED, "batch", "sequence"}),
+        ("net.py:make", {*PREPARED, "batch", "sequence", "input_size"}),
         (str(METHODS), {"methods"}),
-        ("nope", {"baseline", "batch", "sequence", "input_size"}),
+        ("nope", {*PREPARED, "batch", "sequence", "input_size"}),
     ],
 )
 def test_fields_that_do_not_apply_to_a_model_are_not_shown(
