@@ -217,6 +217,7 @@ def _prepare_baseline(
             calibration=bundle.calibration()[: job.calibration_count],
             recipe=name,
             is_kept=lambda path: is_under(path, job.keep_fp32),
+            keep=job.keep_fp32,
             threads=job.run_threads or job.threads,
             target=target,
             stage=stages.stage,
