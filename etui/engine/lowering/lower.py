@@ -14,6 +14,7 @@ import msgspec
 import torch
 from torch.export import ExportedProgram
 
+from etui import text
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
 from etui.engine.delegates import baseline_support, delegate_support
@@ -306,7 +307,7 @@ def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact
         with path.open("wb") as file:
             manager.write_to_file(file)
         artifact = _artifact(path, job)
-        details.append(f"{artifact.size_bytes / 1e6:.1f} MB")
+        details.append(text.size(artifact.size_bytes))
     return artifact
 
 
