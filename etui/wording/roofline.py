@@ -127,7 +127,7 @@ def _entries(roofline: Roofline) -> Iterator[Entry]:
     if roofline.exceeds:
         yield Entry(
             "above the limit",
-            "!: weights or activations were read from a cache, or the measured peak is too low",
+            "rows marked !: the data was in a cache, or the measured peak is too low",
             "warn",
         )
 
