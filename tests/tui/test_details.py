@@ -145,6 +145,20 @@ async def test_a_click_opens_a_tab(stored: Path) -> None:
         assert host.details.tab == "Latency"
 
 
+async def test_the_tab_that_a_sentence_names_opens_by_a_click_on_it_and_by_its_digit(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        lines = [strip.text for strip in host.screen._compositor.render_strips()]
+        for name in ("Accuracy", "Artifact"):
+            await pilot.press("1")
+            link = f"{TABS.index(name) + 1} {name}]"
+            row = next(number for number, line in enumerate(lines) if link in line)
+            await pilot.click(offset=(lines[row].index(link) + 1, row))
+            assert host.details.tab == name
+            await pilot.press("1", link[0])
+            assert host.details.tab == name
+
+
 @pytest.mark.slow
 async def test_the_open_tab_is_in_sight_in_a_narrow_terminal(stored: Path) -> None:
     async with DetailsHost(stored).run_test(size=(40, 10)) as pilot:
