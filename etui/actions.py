@@ -328,7 +328,7 @@ ACTIONS: tuple[Action, ...] = (
     _action("details", "keep_fp32", "K", "Details: run again with modules kept in FP32; asks which"),
     _action("details", "menu", "M", "Details: list what can be done with the run and the row under the cursor"),
     _action("details", "keep_files", "T", "Details: profile again and keep the trace, ETDump and CSV for other tools"),
-    _action("details", "model", "I", "Details: open the tab Model: parameters, work and memory of the model", "count"),
+    _action("details", "model", "I", "Details: open the tab Model: parameters, work and memory of the model", "model"),
     _action("details", "cancel", "x", "Details: cancel the analysis that is queued or running, or counting the model"),
     _action("details", "close", "escape q", "Details: go back", "back"),
     _action("rows", "fold", "enter", "Tables of the details: expand or collapse the row under the cursor", "open"),

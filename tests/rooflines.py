@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from etui.insight import Operator, OperatorSide
@@ -26,7 +28,7 @@ def net() -> ModelSummary:
     return msgspec.structs.replace(made_up(), macs=whole.macs, uncounted={}, modules=[whole, body, *layers])
 
 
-def _module(path: str, kind: str, *, macs: int = 0, own_mac_calls: int = 0, **counts: int) -> ModuleSummary:
+def _module(path: str, kind: str, *, macs: int = 0, own_mac_calls: int = 0, **counts: Any) -> ModuleSummary:
     return ModuleSummary(
         path=path,
         type=kind,
@@ -52,7 +54,7 @@ def side(*, conv: str = "Convolution (NHWC, F32) IGEMM", conv_ms: float = 20.0, 
     return OperatorSide(inferences=5, inference_ms=25.0, operators_ms=23.0, operators=operators, untraced_ms=24.0)
 
 
-def peaks(**changes: object) -> MachinePeaks:
+def peaks(**changes: Any) -> MachinePeaks:
     """Return 100 GFLOP/s in FP32, 400 GOP/s in INT8 and 10 GB/s, with two threads on the machine of the tests."""
     rates = [rate("fp32", 100.0), rate("fp32", 60.0, "PyTorch"), rate("int8", 400.0), rate("memory", 10.0)]
     made = MachinePeaks(
