@@ -53,6 +53,15 @@ def test_peaks_of_another_machine_or_number_of_threads_are_not_used(other: dict[
     assert found is not None and found.points[0].bound == "compute"
 
 
+def test_peaks_of_the_cpu_are_not_those_of_a_gpu() -> None:
+    keep(peaks())
+    document = profiled()
+    document.delegate = "cuda-fp16"
+    found = roofline_of(document, net())
+    assert found is not None and found.peaks is None and found.points[0].bound is None
+    assert "etui peaks" not in texts(document)["measured peaks"]
+
+
 def test_dynamic_quantization_keeps_activations_in_fp32() -> None:
     sizes = {}
     for family, precision in (("cnn", "int8"), ("transformer", "int8"), ("transformer", "fp16")):

@@ -183,6 +183,10 @@ async def test_the_tab_shows_the_roofline_when_the_run_has_a_profile(
     document.profile = None
     fill(database, [document])
     async with opened(make_app(database)) as pilot:
+        await pilot.press("I")
+        await made(pilot)
+        assert screen_of(pilot).pane.roofline is None
+        await pilot.press("escape")
         pane = (await open_details(pilot)).query_one(SummaryPane)
         await pilot.press("I")
         await until(pilot, lambda: pane.summary is not None)
@@ -200,6 +204,9 @@ async def test_the_tab_shows_the_roofline_when_the_run_has_a_profile(
         head = next(node for node in rows.shown if node.key == "head")
         cells = {column.name: column.cell(head) for column in rows.columns}
         assert {cells[name] for name in ("time", "rate", "bound", "of_limit")} == {"2.00", "1.00", "memory", "20 %"}
+        await pilot.press("escape", "I")
+        await made(pilot)
+        await until(pilot, lambda: screen_of(pilot).pane.roofline is not None)
 
 
 def column_names(pane: SummaryPane) -> set[str]:

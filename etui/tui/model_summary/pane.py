@@ -94,9 +94,12 @@ class SummaryPane(ModulesTable):
                 self.fail(error)
                 return
         self._runs = await self._read_runs(request, made, database)
+        run = self._run
         roofline = await self._roofline(made)
         self.state, self.message = "made", ""
         self._present(made, roofline)
+        if self._run is not run:
+            start(self, self._renew, group="roofline", exclusive=True)
         self.post_message(self.Changed())
 
     async def _roofline(self, made: ModelSummary) -> Roofline | None:
