@@ -20,6 +20,10 @@ _HIGH = 32
 """From this height on the runs fit above the modules."""
 
 
+_FIGURES = ("roofline", "achieved", "measured peaks")
+"""The labels of a roofline's entries that are above the modules in a low terminal too."""
+
+
 class ModulesTable(TableTab):
     """Totals, the modules as a tree, and below it the module under the cursor."""
 
@@ -52,7 +56,7 @@ class ModulesTable(TableTab):
         if self.summary is None:
             return
         shown = self.roofline if self._shows_roofline else None
-        totals, runs = self._entries if shown is None else (roofline_wording.entries(shown), [])
+        totals, runs = self._entries if shown is None else _split(roofline_wording.entries(shown))
         before = self.view.rows
         rows = module_rows(self.summary, shown)
         if before is not None and before.columns[0].name == rows.columns[0].name:
@@ -92,6 +96,12 @@ class ModulesTable(TableTab):
         modules = [module for node in rows.matching() if (module := module_of(node)) is not None]
         work = wording.amount(sum(module.macs for module in modules))
         return f"{counted(len(modules), 'module')} without submodules, {work} multiply-adds"
+
+
+def _split(entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Return what was achieved and with what it is compared, and the remarks on it."""
+    figures = [entry for entry in entries if entry.label in _FIGURES]
+    return figures, [entry for entry in entries if entry not in figures]
 
 
 def _facts(entries: list[Entry], width: int, styles: Styles) -> Text:
