@@ -401,6 +401,12 @@ def baseline(name: str) -> Delegate:
     return _baseline_availability(RECORDS[name])
 
 
+def needs_gpu(delegate: str) -> bool:
+    """Whether a delegate or baseline is executed by a GPU."""
+    record = RECORDS.get(delegate)
+    return record is not None and record.needs_cuda
+
+
 def is_listed(name: str) -> bool:
     """Whether a delegate or baseline appears in lists: those that need a GPU only where they can be run."""
     return not RECORDS[name].needs_cuda or baseline(name).runs_here

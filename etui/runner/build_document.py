@@ -10,7 +10,7 @@ import msgspec
 from etui import __version__
 from etui.analysis.flags import find_eager_flags, find_flags
 from etui.analysis.latency import latency_stats, speedup
-from etui.catalog.delegates import RECORDS
+from etui.catalog.delegates import needs_gpu
 from etui.jobs import BundleResult, LowerResult
 from etui.results import (
     Accuracy,
@@ -172,8 +172,7 @@ def with_figures(document: RunDocument, planned_blocks: int | None = None) -> Ru
         eager_stats=eager_stats,
         quiet=document.quiet,
     )
-    record = RECORDS.get(document.delegate)
-    if document.arithmetic is not None and not (record is not None and record.needs_cuda):
+    if document.arithmetic is not None and not needs_gpu(document.delegate):
         flags.append(
             Flag(
                 name=document.arithmetic,

@@ -52,7 +52,7 @@ class Cuda:
 
     def __init__(self) -> None:
         # The order in which nvidia-smi counts, so that both mean the same GPU. CUDA reads it at its first use.
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         if not torch.cuda.is_available():
             raise BaselineFailure("torch cannot use a CUDA device", "see the GPU in etui doctor")
 
