@@ -90,6 +90,7 @@ class _LiteRt(BaselineSupport):
             work.stage("convert", what) as details,
             tempfile.TemporaryDirectory(dir=work.target.parent, prefix=".litert-") as folder,
         ):
+            assert work.exported is not None
             exported, converted = Path(folder, "model.pt2"), Path(folder, work.target.name)
             torch.export.save(work.exported, exported)
             # Isolated, so that variables and files of the present folder do not decide what is imported.

@@ -199,16 +199,18 @@ def _prepare_baseline(
         module = bundle.exportable()
         check_modules(module, job.keep_fp32)
         inputs = bundle.inputs()[0]
-    with stages.stage("export", "exporting"):
-        exported = export(module, inputs, bundle.structure)
-    if changed := mutated_buffers(exported):
+    exported = None
+    if not baseline.needs_module:
+        with stages.stage("export", "exporting"):
+            exported = export(module, inputs, bundle.structure)
+    if exported is not None and (changed := mutated_buffers(exported)):
         raise PreparationError(
             f"the model changes its buffer {changed[0]} when it runs, which {runtime} programs do not",
             "measure it without this baseline",
         )
     name = recipe(bundle.model.family, job.precision, job.delegate).partition("/")[0]
     name = name.removeprefix(baseline.record.recipe_prefix)
-    if name == "int8-auto":
+    if name == "int8-auto" and exported is not None:
         name = "int8-static" if convolves(module, exported) else "int8-dynamic"
     target = folder / baseline.record.program
     calibration_count = baseline.prepare(
@@ -228,7 +230,7 @@ def _prepare_baseline(
         path=str(Path(job.program_dir) / target.name),
         artifact=_artifact(target, job),
         stages=stages.done,
-        arithmetic=_of_weights(bundle.result.model, job.precision),
+        arithmetic=baseline.real_arithmetic(job.precision) or _of_weights(bundle.result.model, job.precision),
         calibration_count=calibration_count,
     )
 
