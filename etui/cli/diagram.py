@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from etui.results import RunDocument
     from etui.services.summarize import Request
     from etui.spec import Shape
-    from etui.wording.diagram import Colour, Diagram
+    from etui.wording.diagram import Colour
 
 _COLOURS = ("type", "time", "gap", "delegate")
-_KINDS = (".svg", ".png", ".html")
 
 
 @click.command(
@@ -99,16 +98,16 @@ def diagram(
         raise UsageError("--explorer opens the browser and writes no file", "omit -o and --json")
     refuse_existing(output, force=force)
     shape = _shape(input_size, batch, sequence)
+    chosen = cast("Colour | None", colour)
     found = _model(target)
     document: RunDocument | None = None
     if found is not None:
         request = Request(found, shape, allow_pickle=allow_pickle)
     else:
-        request, document = _run(settings, target, trusted)
+        request, document = _run(settings, target, trusted, chosen)
         if shape != Request("").shape:
             raise UsageError("a run has a shape of its own", "omit --input-size, --batch and --sequence")
         method = method or document.method
-    chosen = cast("Colour | None", colour)
     if chosen is not None and not explorer:
         check_known(chosen, document, program=request.model.endswith(".pte"))
     graph = model_graph(request, method=method, limit_s=timeout, begin=_begin)
@@ -116,7 +115,9 @@ def diagram(
         return _explore(graph, document)
     made = make(graph, level=level, colour=chosen, document=document)
     if kind is not None and output is not None:
-        write_file(output, _picture(made, kind, timeout), force=force)
+        from etui.report.diagram_file import diagram_file
+
+        write_file(output, diagram_file(made, kind, limit_s=timeout), force=force)
         if output != STDOUT:
             click.echo(f"wrote {output}", err=True)
     if as_json:
@@ -130,14 +131,19 @@ def diagram(
     return EXIT_DONE
 
 
-def _kind(output: Path | None) -> Literal[".svg", ".png", ".html"] | None:
+def _kind(output: Path | None) -> str | None:
+    """Return the ending of the file, for standard output that of a picture."""
+    from etui.report.diagram_file import SUFFIXES
+
     if output is None:
         return None
     if output == STDOUT:
         return ".svg"
-    if output.suffix.lower() not in _KINDS:
-        raise UsageError(f"cannot write {plain(str(output))}: not a kind of picture", f"end it in {', '.join(_KINDS)}")
-    return cast("Literal['.svg', '.png', '.html']", output.suffix.lower())
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"cannot write {plain(str(output))}: its ending names no kind of picture", f"use {', '.join(SUFFIXES)}"
+        )
+    return output.suffix.lower()
 
 
 def _shape(input_size: str | None, batch: int | None, sequence: int | None) -> Shape:
@@ -162,10 +168,14 @@ def _model(target: str) -> str | None:
     return target
 
 
-def _run(settings: Settings, target: str, trusted: tuple[str, ...]) -> tuple[Request, RunDocument]:
+def _run(
+    settings: Settings, target: str, trusted: tuple[str, ...], colour: Colour | None
+) -> tuple[Request, RunDocument]:
+    """Return what to draw of a run. What its colour shows is checked before its model is looked for."""
     from etui.cli.run_selection import selected_run
     from etui.runner.rebuild_program import Trust, Untrusted
     from etui.services.summarize import request_of_run
+    from etui.wording.diagram import check_known
 
     store = settings.existing_store()
     if store is None:
@@ -178,22 +188,14 @@ def _run(settings: Settings, target: str, trusted: tuple[str, ...]) -> tuple[Req
                 f"{plain(target)} is not a model, and not a run: {error.message}", "see etui models and etui runs"
             ) from error
         document = store.document(run_id)
+        if colour in ("time", "gap"):
+            check_known(colour, document, program=False)
         imported = store.is_imported(run_id)
         try:
             return request_of_run(document, Trust(imported=imported, files=())), document
         except Untrusted:
             trust = Trust(imported=imported, files=trusted_files(store, [run_id], trusted))
             return request_of_run(document, trust), document
-
-
-def _picture(made: Diagram, kind: str, limit_s: float) -> bytes:
-    from etui.report.diagram_picture import picture
-
-    if kind != ".html":
-        return picture(made, "svg" if kind == ".svg" else "png", limit_s=limit_s)
-    from etui.report.diagram_page import as_page
-
-    return as_page(made, picture(made, "svg", limit_s=limit_s)).encode()
 
 
 def _explore(graph: ModelGraph, document: RunDocument | None) -> int:

@@ -8,14 +8,15 @@ from etui import text
 from etui.charts.graph_lanes import ASCII_LANES, LaneGlyphs, lanes
 from etui.cli.table import Column, ascii_only, table, wrapped_to_terminal
 from etui.formats.json_text import harmless
-from etui.wording.diagram import Diagram
+from etui.wording.diagram import Diagram, flow_legend
 
 _BAR = 20
 
 
 def as_text(diagram: Diagram) -> str:
     """Return the boxes as rows in an order of execution, with the data flow beside them."""
-    drawn = lanes(len(diagram.boxes), diagram.edges, ASCII_LANES if ascii_only() else LaneGlyphs())
+    glyphs = ASCII_LANES if ascii_only() else LaneGlyphs()
+    drawn = lanes(len(diagram.boxes), diagram.edges, glyphs)
     columns = [
         Column("flow", whole=True),
         Column("box", cut="start"),
@@ -29,7 +30,7 @@ def as_text(diagram: Diagram) -> str:
         for row, box in zip(rows, diagram.boxes, strict=True):
             row.append(_bar(box.figure, most))
     lines = [diagram.title, wrapped_to_terminal(diagram.subtitle), "", table(columns, rows), ""]
-    lines.append(wrapped_to_terminal(_flow_legend()))
+    lines.append(wrapped_to_terminal(flow_legend(glyphs.after, glyphs.apart)))
     lines.append(wrapped_to_terminal(f"{diagram.value_heading}: {diagram.heading}."))
     lines += [wrapped_to_terminal(note) for note in diagram.notes]
     if drawn.missing:
@@ -39,14 +40,6 @@ def as_text(diagram: Diagram) -> str:
 
 def _bar(share: float | None, most: float) -> str:
     return ("#" if ascii_only() else "█") * max(1, round(_BAR * share / most)) if share and most else ""
-
-
-def _flow_legend() -> str:
-    glyphs = ASCII_LANES if ascii_only() else LaneGlyphs()
-    return (
-        f"flow: {glyphs.after} uses the result of the row above, {glyphs.apart} does not; lines to the right lead to"
-        " the other rows that use a result."
-    )
 
 
 def as_json(diagram: Diagram) -> bytes:

@@ -352,6 +352,22 @@ class RunActions:
 
         self._start_trusting(work, (), title="Cannot summarize the model")
 
+    def draw_model(self, run_id: str) -> None:
+        """Show the diagram of a run's model, at the shape of the run and with what it measured."""
+
+        async def work(trusted_files: tuple[str, ...]) -> None:
+            from etui.runner.rebuild_program import Trust
+            from etui.services.summarize import Request, request_of_run
+
+            def read(store: Store) -> tuple[Request, RunDocument]:
+                trust = Trust(imported=store.is_imported(run_id), files=trusted_files)
+                document = store.document(run_id)
+                return request_of_run(document, trust), document
+
+            self._app.open_diagram(*await self._app.database.read(read))
+
+        self._start_trusting(work, (), title="Cannot draw the model")
+
     # Measuring again
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:

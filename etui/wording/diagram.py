@@ -191,6 +191,14 @@ def _subtitle(graph: ModelGraph, folded: Folded, counts: Counter[str], document:
     return ", ".join(parts)
 
 
+def flow_legend(after: str, apart: str) -> str:
+    """Explain the lines beside a list of boxes; ``after`` and ``apart`` are the marks of its rows."""
+    return (
+        f"flow: {after} uses the result of the row above, {apart} does not; lines to the right lead to the other rows"
+        " that use a result."
+    )
+
+
 # Boxes
 
 

@@ -315,6 +315,10 @@ class DetailsScreen(Guarded, Screen[None]):
         """Show the summary of the run's model."""
         self._actions.summarize_model(self._run_id)
 
+    def action_diagram(self) -> None:
+        """Show the diagram of the run's model, with what the run measured."""
+        self._actions.draw_model(self._run_id)
+
     def action_cancel(self) -> None:
         """Cancel the analysis that is queued or running."""
         self._actions.cancel_analyses(self._run_id)
