@@ -105,6 +105,16 @@ def state_dir() -> Path:
     return Path(platformdirs.user_state_dir(APP, appauthor=False))
 
 
+def npu_environment() -> Path:
+    """Return the Python environment with the tools for Arm Ethos-U: ``ETUI_NPU_ENV``, else ``npu-env`` in the user's
+    data folder. It need not exist. Raises UsageError."""
+    if given := os.environ.get("ETUI_NPU_ENV"):
+        return absolute(given, "ETUI_NPU_ENV")
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir(APP, appauthor=False)) / "npu-env"
+
+
 def is_default_folder(path: Path) -> bool:
     """Whether a folder is one of etui's default folders in the user's home, which no other program uses."""
     if path.name != APP:

@@ -35,6 +35,8 @@ VARIABLES = {
     f" results are put into a file ({settings.PATIENCE_S:g} by default).",
     "ETUI_LITERT_PYTHON": "The Python of an environment with litert-torch, which converts models for the baseline"
     " `litert`; `--litert-python` overrides it. Default: etui's own, if litert-torch is installed there.",
+    "ETUI_NPU_ENV": "The Python environment with the tools for Arm Ethos-U, for `etui predict`; `--env` overrides it."
+    " Default: `etui/npu-env` in the user's data folder.",
     "ETUI_PREPARE_JOBS": "The number of programs prepared at the same time. Default: one per usable core, as far as the"
     " memory goes.",
     "ETUI_BOX_LOCK": "The machine lock; only for etui's own tests.",
