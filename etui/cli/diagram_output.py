@@ -8,14 +8,16 @@ from etui import text
 from etui.charts.graph_lanes import ASCII_LANES, LaneGlyphs, lanes
 from etui.cli.table import Column, ascii_only, table, wrapped_to_terminal
 from etui.formats.json_text import harmless
-from etui.wording.diagram import Diagram, flow_legend
+from etui.wording.diagram import Diagram, flow_legend, in_ascii
 
 _BAR = 20
 
 
 def as_text(diagram: Diagram) -> str:
     """Return the boxes as rows in an order of execution, with the data flow beside them."""
-    glyphs = ASCII_LANES if ascii_only() else LaneGlyphs()
+    glyphs = LaneGlyphs()
+    if ascii_only():
+        diagram, glyphs = in_ascii(diagram), ASCII_LANES
     drawn = lanes(len(diagram.boxes), diagram.edges, glyphs)
     columns = [
         Column("flow", whole=True),

@@ -66,8 +66,8 @@ _LEAST_SHARE = 0.0005
 _MARGINS_DB = (10.0, 20.0)
 """The distances from the SQNR threshold at which the next lighter shade begins."""
 
+_AT_MOST, _AT_LEAST = "≤", "≥"
 _MOST_NAMES = 4
-_MOST_NAME = 44
 
 
 class DiagramBox(msgspec.Struct, kw_only=True, frozen=True):
@@ -197,6 +197,18 @@ def flow_legend(after: str, apart: str) -> str:
         f"flow: {after} uses the result of the row above, {apart} does not; lines to the right lead to the other rows"
         " that use a result."
     )
+
+
+def in_ascii(diagram: Diagram) -> Diagram:
+    """Return a diagram whose own signs are ASCII; names of the model stay as they are."""
+    boxes = [
+        msgspec.structs.replace(box, value=_ascii(box.value), about=[*map(_ascii, box.about)]) for box in diagram.boxes
+    ]
+    return msgspec.structs.replace(diagram, boxes=boxes, notes=[*map(_ascii, diagram.notes)])
+
+
+def _ascii(line: str) -> str:
+    return line.replace(_AT_MOST, "<=").replace(_AT_LEAST, ">=")
 
 
 # Boxes
@@ -378,7 +390,7 @@ def _by_time(profile: Profile, folded: Folded) -> _Looks:
 def _time_look(box: Box, time: TimeOf | None) -> _Look:
     if time is None:
         return _Look(value="" if box.kind in ("input", "output") else "not measured")
-    sign = "≤ " if time.shared else ""
+    sign = f"{_AT_MOST} " if time.shared else ""
     level = sum(time.share >= bound for bound in _SHARES)
     return _Look(
         value=f"{sign}{text.percent(time.share, 1)}" if time.share >= _LEAST_SHARE else f"< {text.percent(0.001, 1)}",
@@ -418,7 +430,7 @@ def _gap_look(box: Box, gap: GapOf | None, limit: float) -> _Look:
     if gap is None:
         return _Look(value="" if box.kind in ("input", "output") else "not compared")
     worst = gap.worst
-    sign = "≥ " if gap.shared else ""
+    sign = f"{_AT_LEAST} " if gap.shared else ""
     if worst.non_finite:
         value, figure = "NaN or infinite values", None
     elif worst.sqnr_db is None:
@@ -465,7 +477,7 @@ def _delegation_look(box: Box, found: UndelegatedIn) -> _Look:
     if not found.count:
         return _Look(value="none", tone="delegated", figure=0.0)
     names = [f"undelegated: {count} x {bare_name(name)}" for name, count in found.operators.items()]
-    sign = "≤ " if found.shared else ""
+    sign = f"{_AT_MOST} " if found.shared else ""
     return _Look(value=f"{sign}{found.count:,} undelegated", tone="undelegated", about=names, figure=float(found.count))
 
 
@@ -492,7 +504,10 @@ def _by_partition(folded: Folded) -> _Looks:
 
 def _shared_note(shared: Iterable[bool]) -> list[str]:
     if any(shared):
-        return ["≤ and ≥: what was measured names no call of the module, and several boxes may share it."]
+        return [
+            f"{_AT_MOST} and {_AT_LEAST}: what was measured does not name the call of a module, and several boxes may"
+            " share it."
+        ]
     return []
 
 

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from etui.catalog.models import MODELS
 from etui.errors import EtuiError
 from etui.model_graph import ModelGraph
 from etui.results import RunDocument
@@ -90,8 +88,6 @@ async def show(pilot: Pilot[Any], document: RunDocument | None = None) -> None:
 @pytest.mark.asyncio
 async def test_a_run_its_details_and_the_picker_lead_to_the_diagram(database: Path, requests: list[Request]) -> None:
     documents = make_documents(2)
-    for document in documents:
-        document.model = msgspec.structs.replace(document.model, source=MODELS[document.model.name].source)
     fill(database, documents)
     async with opened(make_app(database)) as pilot:
         await pilot.press("D")

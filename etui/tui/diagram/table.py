@@ -11,7 +11,7 @@ from etui.tui.details.tree_rows import Node, Rows
 from etui.tui.diagram.rows import box_of, diagram_rows
 from etui.tui.terminal import draws_unicode
 from etui.tui.text_layout import Sheet, Styles
-from etui.wording.diagram import Diagram, flow_legend
+from etui.wording.diagram import Diagram, flow_legend, in_ascii
 
 
 class BoxesTable(TableTab):
@@ -25,8 +25,8 @@ class BoxesTable(TableTab):
 
     def show(self, diagram: Diagram) -> None:
         """Show a diagram."""
-        self.diagram = diagram
         unicode = draws_unicode(self.app)
+        self.diagram = diagram = diagram if unicode else in_ascii(diagram)
         rows, missing = diagram_rows(diagram, unicode=unicode)
         glyphs = LaneGlyphs() if unicode else ASCII_LANES
         notes = [
