@@ -120,7 +120,8 @@ def _said(pilot: Bench) -> str:
 
 
 def _list(pilot: Bench) -> MultiSelect:
-    return pilot.app.screen.query(MultiSelect).first()
+    """The first list that is shown: that of the methods is hidden unless a program has several."""
+    return next(one for one in pilot.app.screen.query(MultiSelect) if one.size)
 
 
 async def _log(pilot: Bench) -> None:
