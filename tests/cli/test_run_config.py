@@ -149,6 +149,7 @@ def test_a_module_that_the_model_does_not_have_is_found_before_queueing(
 
 
 @pytest.mark.slow
+@pytest.mark.shared_programs
 def test_a_session_file_measures_one_session_per_model(machine: Machine, tmp_path: Path) -> None:
     path = tmp_path / "bench.toml"
     models = f'["{TINY}:spoiled", "{TINY}:convolutional"]'
