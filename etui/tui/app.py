@@ -304,11 +304,11 @@ class EtuiApp(ScreenHost, PaletteHost):
 
         self.push_screen(TrendScreen(self.database, run_id))
 
-    def open_model_summary(self, request: Request) -> None:
-        """Summarize a model and show its modules."""
+    def open_model_summary(self, request: Request, run_id: str | None = None) -> None:
+        """Summarize a model and show its modules, with the roofline of a run."""
         from etui.tui.screens.model_summary import ModelSummaryScreen
 
-        self.push_screen(ModelSummaryScreen(request))
+        self.push_screen(ModelSummaryScreen(request, run_id))
 
     def open_diagram(self, request: Request, document: RunDocument | None = None) -> None:
         """Read the graph of a model and show it, with what a run measured."""

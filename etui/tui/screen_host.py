@@ -79,8 +79,8 @@ class ScreenHost(App[object]):
         """Open the trend of a run's configuration."""
         raise NotImplementedError
 
-    def open_model_summary(self, request: Request) -> None:
-        """Summarize a model and show its modules."""
+    def open_model_summary(self, request: Request, run_id: str | None = None) -> None:
+        """Summarize a model and show its modules, with the roofline of a run."""
         raise NotImplementedError
 
     def open_diagram(self, request: Request, document: RunDocument | None = None) -> None:

@@ -382,6 +382,7 @@ class DetailsScreen(Guarded, Screen[None]):
             if isinstance(tab, AnalysisTab):
                 tab.show(reading)
         self.query_one(ArtifactTab).show(reading)
+        self._model.follow(document)
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
         self._fill_log(reading)
