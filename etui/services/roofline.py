@@ -91,7 +91,7 @@ def _notes(document: RunDocument, summary: ModelSummary) -> list[str]:
         profiled_ms = profile.program.untraced_ms or profile.program.inference_ms
         if not 1 / _SAME_SPEED <= profiled_ms / latency.median <= _SAME_SPEED:
             notes.append(
-                f"an inference took {number(profiled_ms)} ms in the profile, and {number(latency.median)} ms in the run:"
+                f"an inference took {number(profiled_ms)} ms in the profile and {number(latency.median)} ms in the run:"
                 " the machine's speed had changed, so modules and model are not comparable"
             )
     if document.dynamic:
