@@ -79,6 +79,16 @@ class CallTiming(msgspec.Struct, kw_only=True, frozen=True):
     fixed_ms: float | None = None
 
 
+class DeviceTiming(msgspec.Struct, kw_only=True, frozen=True):
+    """The device of a block that was not timed on the CPU. The samples of the block are then the time of the device
+    (CUDA events around each call) with inputs and outputs on the device; ``wall_ms`` is the median time of a call until
+    the device is done, by the CPU's clock. ``clock_mhz`` is the device's clock right before and after the samples."""
+
+    name: str
+    wall_ms: float
+    clock_mhz: tuple[float, float] | None = None
+
+
 class Block(msgspec.Struct, kw_only=True):
     """One pass of one variant in a fresh worker process, as part of one randomized complete block.
 
@@ -94,6 +104,7 @@ class Block(msgspec.Struct, kw_only=True):
     the logical CPUs in its affinity mask. ``frequency_mhz`` is the mean over the CPUs that ran, at the beginning and at
     the end; ``frequency_range_mhz`` has the minimum and maximum of each of them. ``call`` comes from further calls
     after the samples; it is None for eager, for programs of a second or more per call, and in older documents.
+    ``device`` is None for what was executed by the CPU.
     """
 
     index: int
@@ -125,6 +136,7 @@ class Block(msgspec.Struct, kw_only=True):
     cpus: list[int] | None = None
     busy_threads: int | None = None
     frequency_range_mhz: dict[str, tuple[float, float]] | None = None
+    device: DeviceTiming | None = None
 
 
 class Metrics(msgspec.Struct, kw_only=True, frozen=True):
@@ -219,13 +231,18 @@ class Memory(msgspec.Struct, kw_only=True, frozen=True):
 
     ``baseline_rss_bytes`` is the resident memory of the worker before it loads anything (interpreter, torch and the
     runtime), ``load_rss_bytes`` after load, ``peak_rss_bytes`` the peak. ``planned_bytes`` is what ExecuTorch's memory
-    plan reserves; it does not include what a delegate allocates itself.
+    plan reserves; it does not include what a delegate allocates itself. The memory of a GPU, of torch's allocator:
+    ``device_loaded_bytes`` allocated after load, ``device_peak_bytes`` the peak of what was allocated,
+    ``device_reserved_bytes`` the peak of what was reserved; None on the CPU.
     """
 
     baseline_rss_bytes: int | None = None
     load_rss_bytes: int | None = None
     peak_rss_bytes: int | None = None
     planned_bytes: int | None = None
+    device_loaded_bytes: int | None = None
+    device_peak_bytes: int | None = None
+    device_reserved_bytes: int | None = None
 
 
 class Delegation(msgspec.Struct, kw_only=True, frozen=True):
@@ -251,10 +268,11 @@ class Stage(msgspec.Struct, kw_only=True, frozen=True):
 
 class Artifact(msgspec.Struct, kw_only=True, frozen=True):
     """The program that was measured: an ExecuTorch program (``pte``), an ONNX model, a LiteRT model or
-    a compiled library (``so``). ``key`` is its content address in the program cache, ``sha256`` the hash of the
+    a compiled library (``so``); ``json`` only describes how a module is executed, and is not stored with runs.
+    ``key`` is its content address in the program cache, ``sha256`` the hash of the
     file, ``sections`` the parts of the file."""
 
-    kind: Literal["pte", "onnx", "so", "tflite"]
+    kind: Literal["pte", "onnx", "so", "tflite", "json"]
     size_bytes: int
     sha256: str
     key: str

@@ -134,7 +134,9 @@ def _block_flags(blocks: Sequence[Block], environment: Environment | None) -> li
         third = max(1, len(medians) // 3)
         first, last = statistics.median(medians[:third]), statistics.median(medians[-third:])
         if abs(last - first) > DRIFT * first and _monotonic(medians):
-            flags.append(Flag(name="drift", detail=f"block medians went from {first:.3g} to {last:.3g} ms"))
+            flags.append(
+                Flag(name="drift", detail=f"block medians went from {text.number(first)} to {text.number(last)} ms")
+            )
     flags += _disturbance_flags(blocks, environment)
     if (detail := _frequency_change(blocks)) is not None:
         flags.append(Flag(name="frequency", detail=detail))
@@ -210,6 +212,9 @@ def _frequency_change(blocks: Sequence[Block]) -> str | None:
             frequencies.setdefault(f"CPU {cpu}", []).extend(bounds)
     if not frequencies:
         frequencies["the CPU"] = [mhz for block in blocks for mhz in block.frequency_mhz or ()]
+    gpu = [mhz for block in blocks if block.device for mhz in block.device.clock_mhz or ()]
+    if gpu:
+        frequencies["the GPU"] = gpu
     ratios = {cpu: max(mhz) / min(mhz) for cpu, mhz in frequencies.items() if mhz and min(mhz) > 0}
     worst = max(ratios, key=lambda cpu: ratios[cpu], default=None)
     if worst is None or ratios[worst] <= 1 + FREQUENCY_CHANGE:
@@ -226,7 +231,9 @@ def _thread_flags(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> lis
     if len(threads) > 1:
         details.append(f"thread counts differ between blocks: {sorted(threads)}")
     for name, side in (("the program", blocks), (EAGER, eager_blocks)):
-        counts = [(block.busy_threads, block.threads) for block in side if block.busy_threads is not None]
+        counts = [
+            (block.busy_threads, block.threads) for block in side if block.busy_threads is not None and not block.device
+        ]
         above = [busy for busy, configured in counts if busy > configured]
         below = [busy for busy, configured in counts if busy < configured]
         if above:
@@ -255,7 +262,10 @@ def _canary_flags(blocks: Sequence[Block], around: Sequence[Block], superseded: 
 
 
 def _parallelism_flags(blocks: Sequence[Block], eager_blocks: Sequence[Block]) -> list[Flag]:
-    """Return a flag if the number of cores that the program used differs between blocks, or from that of eager."""
+    """Return a flag if the number of cores that the program used differs between blocks, or from that of eager; none
+    for what a GPU executes, for which cores only wait."""
+    if any(block.device for block in blocks):
+        return []
     program, eager = _cores_used(blocks), _cores_used(eager_blocks)
     if not program:
         return []

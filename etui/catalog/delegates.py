@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from etui.host.compiler import compiler_problem
+from etui.host.cuda import cuda_problem
 from etui.host.litert_converter import converter_problem
 
 _EXECUTORCH = "pip install 'executorch==1.5.*'"
@@ -98,6 +99,9 @@ class DelegateRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     needs_compiler: bool = False
     """Whether preparing its programs needs a C++ compiler, whose version is then part of their keys."""
+
+    needs_cuda: bool = False
+    """Whether it is eager PyTorch on an NVIDIA GPU: it is listed only where there is one, and has no program."""
 
     needs_converter: bool = False
     """Whether preparing its programs needs litert-torch, whose version is then part of their keys."""
@@ -247,8 +251,8 @@ _RECORDS = (
         backend_hint="run it on an NXP device with a Neutron NPU",
     ),
     DelegateRecord(
-        name="cuda",
-        title="NVIDIA CUDA",
+        name="executorch-cuda",
+        title="ExecuTorch's CUDA delegate, NVIDIA GPUs",
         other_names=("nvidia", "tensorrt", "trt"),
         support="none",
         reason="it needs a CUDA build of torch and of ExecuTorch",
@@ -304,7 +308,7 @@ _BASELINES = (
     ),
     DelegateRecord(
         name="litert",
-        title="LiteRT (TensorFlow Lite), converted in an environment with litert-torch",
+        title="LiteRT (TensorFlow Lite), converted and quantized in an environment with litert-torch",
         support="run",
         runtime="LiteRT",
         program="program.tflite",
@@ -312,9 +316,28 @@ _BASELINES = (
         install="pip install ai-edge-litert",
         own_packages=("ai-edge-litert",),
         needs_converter=True,
-        precisions=("fp32",),
+        unsupported={"fp16": "LiteRT programs are made only in fp32 and int8 here; choose one of them"},
+        recipe_prefix="litert-",
         relative_latency=0.7,
         log_noise=("INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",),
+    ),
+    *(
+        DelegateRecord(
+            name=name,
+            title=f"eager PyTorch on an NVIDIA GPU, {arithmetic}",
+            support="run",
+            runtime="PyTorch on CUDA",
+            program="program.json",
+            needs_cuda=True,
+            precisions=(precision,),
+            relative_latency=0.1,
+        )
+        for name, precision, arithmetic in (
+            ("cuda", "fp32", "in FP32 without TF32"),
+            ("cuda-tf32", "fp32", "in FP32 with TF32"),
+            ("cuda-fp16", "fp16", "in FP16"),
+            ("cuda-bf16", "fp32", "weights and inputs converted to BF16"),
+        )
     ),
 )
 
@@ -379,6 +402,17 @@ def baseline(name: str) -> Delegate:
     return _baseline_availability(RECORDS[name])
 
 
+def needs_gpu(delegate: str) -> bool:
+    """Whether a delegate or baseline is executed by a GPU."""
+    record = RECORDS.get(delegate)
+    return record is not None and record.needs_cuda
+
+
+def is_listed(name: str) -> bool:
+    """Whether a delegate or baseline appears in lists: those that need a GPU only where they can be run."""
+    return not RECORDS[name].needs_cuda or baseline(name).runs_here
+
+
 def missing_modules(record: DelegateRecord) -> list[str]:
     """Return those of a delegate's modules that are not installed."""
     return [module for module in record.modules if not _installed(module)]
@@ -396,6 +430,8 @@ def _baseline_availability(record: DelegateRecord) -> Delegate:
         problem = compiler_problem()
     elif record.needs_converter:
         problem = converter_problem()
+    elif record.needs_cuda:
+        problem = cuda_problem()
     reason, what_to_do = problem or ("", "")
     return Delegate(
         name=record.name,

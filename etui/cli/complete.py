@@ -123,6 +123,11 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return found or complete_file(ctx, param, incomplete)
 
 
+def complete_model_or_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a run or the name of a supported model, or of a file if none begins so."""
+    return [*_run_items(ctx, incomplete), *complete_model(ctx, param, incomplete)]
+
+
 def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last of a list of supported models."""
     from etui.catalog.models import MODELS
@@ -154,9 +159,9 @@ def complete_columns(_ctx: click.Context, _param: click.Parameter, incomplete: s
 
 def complete_delegates(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last of a list of delegates."""
-    from etui.catalog.delegates import RECORDS
+    from etui.catalog.delegates import RECORDS, is_listed
 
-    return _list_items(((name, record.title) for name, record in RECORDS.items()), incomplete)
+    return _list_items(((name, record.title) for name, record in RECORDS.items() if is_listed(name)), incomplete)
 
 
 def complete_optimizers(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -170,9 +175,9 @@ def complete_optimizers(_ctx: click.Context, _param: click.Parameter, incomplete
 
 def complete_baselines(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete names of baselines separated by commas."""
-    from etui.catalog.delegates import BASELINES, RECORDS
+    from etui.catalog.delegates import BASELINES, RECORDS, is_listed
 
-    return _list_items(((name, RECORDS[name].title) for name in BASELINES), incomplete)
+    return _list_items(((name, RECORDS[name].title) for name in BASELINES if is_listed(name)), incomplete)
 
 
 def complete_weights(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

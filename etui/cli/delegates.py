@@ -15,10 +15,10 @@ _COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Col
 def delegates(as_json: bool) -> None:
     """List the delegates, whether each exports and runs on this machine, and if not, why; then the other runtimes to
     measure with `etui run --baseline`."""
-    from etui.catalog.delegates import baselines
+    from etui.catalog.delegates import baselines, is_listed
     from etui.catalog.delegates import delegates as all_delegates
 
-    listed = [*all_delegates().values(), *baselines().values()]
+    listed = [*all_delegates().values(), *(each for each in baselines().values() if is_listed(each.name))]
     if as_json:
         import msgspec
 

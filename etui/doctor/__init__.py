@@ -22,6 +22,7 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
         *filter(None, [software.torchvision()]),
         *software.delegates(),
         hardware.cores(),
+        hardware.gpu(),
         hardware.governor(root),
         hardware.turbo(root),
         hardware.load(),

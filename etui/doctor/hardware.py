@@ -10,7 +10,7 @@ from pathlib import Path
 
 from etui.doctor.finding import Finding
 from etui.errors import EtuiError
-from etui.host import cgroups, environment, sensors
+from etui.host import cgroups, cuda, environment, sensors
 from etui.host.cpus import allowed_cpus, usable_cores
 from etui.store.kept_peaks import kept_peaks
 from etui.text import number, seconds, size
@@ -31,6 +31,18 @@ def cores() -> Finding:
             advice="give the machine or container two or more cores",
         )
     return Finding(name="cores", status="ok", seen=f"{cores} cores are available")
+
+
+def gpu() -> Finding:
+    """Check for a GPU that the installed torch can use."""
+    problem = cuda.cuda_problem()
+    if not cuda.gpus() or problem is None:
+        seen = "no CUDA device"
+        if problem is None:
+            names = ", ".join(each.name for each in cuda.gpus())
+            seen = f"{names}, driver {cuda.gpus()[0].driver}, CUDA {cuda.torch_build()}: etui run --baseline cuda"
+        return Finding(name="GPU", status="ok", seen=seen)
+    return Finding(name="GPU", status="warn", seen=problem[0], advice=problem[1])
 
 
 def governor(root: Path) -> Finding:

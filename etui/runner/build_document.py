@@ -10,6 +10,7 @@ import msgspec
 from etui import __version__
 from etui.analysis.flags import find_eager_flags, find_flags
 from etui.analysis.latency import latency_stats, speedup
+from etui.catalog.delegates import needs_gpu
 from etui.jobs import BundleResult, LowerResult
 from etui.results import (
     Accuracy,
@@ -125,7 +126,8 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         memory=memory,
         eager_memory=eager.memory,
         delegation=lowered.delegation if lowered else None,
-        artifact=lowered.artifact if lowered else None,
+        # Eager on a GPU has no program: its file only says how the module is executed.
+        artifact=lowered.artifact if lowered and lowered.artifact.kind != "json" else None,
         stages=stages,
         graph_stages=lowered.graph_stages if lowered else [],
         environment=_environment(session, run),
@@ -170,7 +172,7 @@ def with_figures(document: RunDocument, planned_blocks: int | None = None) -> Ru
         eager_stats=eager_stats,
         quiet=document.quiet,
     )
-    if document.arithmetic is not None:
+    if document.arithmetic is not None and not needs_gpu(document.delegate):
         flags.append(
             Flag(
                 name=document.arithmetic,

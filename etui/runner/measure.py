@@ -8,11 +8,12 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from etui.analysis import canary
 from etui.analysis.latency import latency_stats, relative_half_width
+from etui.catalog.delegates import needs_gpu
 from etui.events import Event, utc_now
 from etui.host.cpus import cpu_sets
 from etui.jobs import AccuracyJob, MeasureJob, MemoryJob
@@ -249,26 +250,29 @@ async def run_accuracy_and_memory(session: Session) -> None:
 
 
 class _Slots:
-    """Slots for parallel workers, one per core, each with a set of CPUs; the sets are disjoint as far as possible."""
+    """Slots for parallel workers, one per core, each with a set of CPUs; the sets are disjoint as far as possible. Only
+    one worker at a time uses the GPU, whose memory it then has for itself."""
 
     def __init__(self, session: Session) -> None:
         self._free: asyncio.Queue[list[int]] = asyncio.Queue()
+        self._gpu = asyncio.Lock()
         sets = cpu_sets(session.threads)
         for index in range(session.cores):
             self._free.put_nowait(sets[index % len(sets)])
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[list[int]]:
-        """Occupy a slot within this context; yields its CPUs."""
-        cpus = await self._free.get()
-        try:
-            yield cpus
-        finally:
-            self._free.put_nowait(cpus)
+    async def slot(self, delegate: str) -> AsyncIterator[list[int]]:
+        """Occupy a slot for a delegate's worker within this context; yields its CPUs."""
+        async with self._gpu if needs_gpu(delegate) else nullcontext():
+            cpus = await self._free.get()
+            try:
+                yield cpus
+            finally:
+                self._free.put_nowait(cpus)
 
 
 async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
-    async with slots.slot() as cpus:
+    async with slots.slot(run.variant.delegate) as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         accuracy = await session.do_for(
@@ -295,7 +299,7 @@ async def _accuracy(session: Session, run: Run, slots: _Slots) -> None:
 
 
 async def _memory(session: Session, run: Run, slots: _Slots) -> None:
-    async with slots.slot() as cpus:
+    async with slots.slot(run.variant.delegate) as cpus:
         assert run.lowered is not None and run.bundle is not None
         start = time.monotonic()
         memory = await session.do_for(
@@ -317,7 +321,7 @@ async def _memory(session: Session, run: Run, slots: _Slots) -> None:
 
 
 async def _eager_memory(session: Session, label: str, run: Run, slots: _Slots) -> None:
-    async with slots.slot() as cpus:
+    async with slots.slot(EAGER) as cpus:
         assert run.bundle is not None
         job = MemoryJob(
             bundle=run.bundle.path,

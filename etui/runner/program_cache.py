@@ -43,7 +43,7 @@ from etui.files.cache_entries import (
 )
 from etui.files.hashing import file_hash
 from etui.files.locks import Held, LocksUnsupported, take
-from etui.host import litert_converter, process_settings
+from etui.host import cuda, litert_converter, process_settings
 from etui.host.compiler import compiler_version
 from etui.host.environment import cpu_flags
 from etui.jobs import BundleResult, DynamicDims, LowerResult
@@ -360,6 +360,8 @@ def own_versions(delegate: str) -> dict[str, str]:
     versions = package_versions_of(record.own_packages)
     if record.needs_compiler:
         versions[COMPILER] = compiler_version()
+    if record.needs_cuda:
+        versions |= cuda.versions()
     if record.needs_converter and (python := litert_converter.converter_python()) is not None:
         versions[litert_converter.PACKAGE] = litert_converter.converter_version(python)
     return versions
@@ -377,7 +379,8 @@ def version_names(delegate: str) -> tuple[str, ...]:
         return VERSIONED
     compiler = (COMPILER,) if record.needs_compiler else ()
     converter = (litert_converter.PACKAGE,) if record.needs_converter else ()
-    return (*VERSIONED, *record.own_packages, *compiler, *converter)
+    gpu = cuda.VERSION_NAMES if record.needs_cuda else ()
+    return (*VERSIONED, *record.own_packages, *compiler, *converter, *gpu)
 
 
 def package_versions_of(packages: Sequence[str]) -> dict[str, str]:

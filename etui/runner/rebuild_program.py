@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from etui import __version__
+from etui.catalog.delegates import needs_gpu
 from etui.catalog.find import (
     Model,
     UserModel,
@@ -192,6 +193,8 @@ def check_rebuildable(document: RunDocument, trust: Trust) -> Repeated:
         raise _unavailable(document, f"it is {document.status}", "wait until it is done")
     if document.artifact is None:
         why = f"it {'failed' if document.status == 'failed' else f'was {document.status}'} before producing a program"
+        if needs_gpu(document.delegate):
+            why = "eager PyTorch has none"
         if document.summary_only:
             why = "it was imported as a summary, without a program"
         raise _unavailable(document, why, "choose another run, or measure it again with etui run", _MEASURE_HERE)

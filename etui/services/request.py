@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, inspect
 from msgspec import field as option
 
-from etui.catalog.delegates import BASELINES
+from etui.catalog.delegates import BASELINES, RECORDS, is_listed
 from etui.catalog.find import Model, UserModel, canonical, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.errors import UsageError
@@ -201,7 +201,7 @@ def combine(
 
 def with_baselines(model: Model, variants: Iterable[Variant], names: Iterable[str]) -> list[Variant]:
     """Return the variants with those of other runtimes to compare them with, in the same shapes: each in the precisions
-    of the variants that it supports, else in FP32.
+    of the variants that it supports, else in FP32, or in its own if that is not FP32.
 
     Raises FieldError for an unknown baseline, and for one that is not available here.
     """
@@ -213,16 +213,19 @@ def with_baselines(model: Model, variants: Iterable[Variant], names: Iterable[st
         if name not in BASELINES:
             similar = difflib.get_close_matches(name, BASELINES, n=1)
             guess = f"did you mean {similar[0]}? " if similar else ""
-            raise FieldError("baseline", f"unknown baseline {text!r}", f"{guess}use {', '.join(BASELINES)}")
+            raise FieldError(
+                "baseline", f"unknown baseline {text!r}", f"{guess}use {', '.join(filter(is_listed, BASELINES))}"
+            )
         if not (available := find_delegate(name)).runs_here:
             raise FieldError("baseline", f"{name} is not available: {available.reason}", available.what_to_do)
         supported = [one for one in precisions if impossible(model, one, name) is None]
-        if not supported and (reason := impossible(model, "fp32", name)):
+        (other, *_) = RECORDS[name].precisions or ("fp32",)
+        if not supported and (reason := impossible(model, other, name)):
             raise FieldError("baseline", f"{model.name} cannot be run with {name}: {reason}")
         for variant in variants:
             if supported and variant.precision not in supported:
                 continue
-            precision = variant.precision if supported else "fp32"
+            precision = variant.precision if supported else other
             added.append(msgspec.structs.replace(variant, precision=precision, delegate=name, dynamic=False))
     return list(dict.fromkeys([*variants, *added]))
 

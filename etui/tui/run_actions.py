@@ -379,6 +379,20 @@ class RunActions:
 
         self._start_trusting(work, (), title="Cannot summarize the model")
 
+    def draw_model(self, run_id: str) -> None:
+        """Show the diagram of a run's model, at the shape of the run and with what it measured."""
+
+        async def draw(request: Request) -> None:
+            self._app.open_diagram(request, await self._app.database.read(lambda store: store.document(run_id)))
+
+        def found(request: Request) -> None:
+            start(self._screen, partial(draw, request), group="diagram", title="Cannot draw the model")
+
+        def complain(error: EtuiError) -> None:
+            self._app.complain(error, "Cannot draw the model")
+
+        self.find_model(run_id, self._app.database, found, complain)
+
     # Measuring again
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:

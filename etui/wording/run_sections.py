@@ -7,6 +7,7 @@ file says, so whoever prints them removes control characters.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -120,13 +121,25 @@ def latency(document: RunDocument) -> RunSection:
     rows.append(["samples", _count(ours), _count(eager), ""])
     headings = ["ms", variant(document), "eager", *(["eager / program"] if ours and eager else [])]
     rows = [row[: len(headings)] for row in rows if any(cell not in ("", text.MISSING) for cell in row[1:])]
-    entries = _width_of_interval(ours) if ours is not None else []
+    entries = [*_device_time(document), *(_width_of_interval(ours) if ours is not None else [])]
     missing = [f"{field} needs {count}" for field, count in _FEWEST.items() if ours and getattr(ours, field) is None]
     too_few = f"Not shown because there are too few samples: {', '.join(missing)}."
     return RunSection(
         title="Latency",
         table=SectionTable(headings, rows, frozenset({"eager / program"})),
         entries=[*entries, *(_sentences(too_few, emphasis="muted") if missing and not document.summary_only else [])],
+    )
+
+
+def _device_time(document: RunDocument) -> list[Entry]:
+    """Return what the time of a run on a GPU is, and the wall time next to it."""
+    timings = [block.device for block in document.blocks if block.device]
+    if not timings:
+        return []
+    wall = statistics.median(timing.wall_ms for timing in timings)
+    return _sentences(
+        "The program's latency is the time of the GPU, by CUDA events around each call, with inputs and outputs on the"
+        f" GPU: no copies are included. The median wall time of a call, until the GPU is done, is {_ms(wall)}."
     )
 
 
@@ -296,6 +309,9 @@ def memory(document: RunDocument) -> RunSection:
             ("peak RSS", "peak_rss_bytes"),
             ("RSS after load", "load_rss_bytes"),
             ("RSS before load", "baseline_rss_bytes"),
+            ("GPU peak", "device_peak_bytes"),
+            ("GPU reserved, peak", "device_reserved_bytes"),
+            ("GPU after load", "device_loaded_bytes"),
         )
     ]
     rows.insert(2, ["peak increase", *(text.size(_peak_increase(side)) for side in sides)])
@@ -411,6 +427,8 @@ def machine(document: RunDocument) -> RunSection:
         ("machine name", environment.box),
         ("system", environment.os),
         ("CPU", environment.cpu),
+        ("GPU", next((block.device.name for block in document.blocks if block.device), None)),
+        ("GPU clock", _gpu_clock(document)),
         ("cores", environment.cores),
         ("memory", text.size(environment.memory_bytes)),
         ("governor", environment.governor or UNKNOWN),
@@ -420,6 +438,14 @@ def machine(document: RunDocument) -> RunSection:
         (UNKNOWN, ", ".join(environment.not_readable or [])),
     )
     return RunSection(title="Machine", entries=entries)
+
+
+def _gpu_clock(document: RunDocument) -> str:
+    clocks = [mhz for block in document.blocks if block.device for mhz in block.device.clock_mhz or ()]
+    if not clocks:
+        return ""
+    low, high = min(clocks), max(clocks)
+    return f"{low:,.0f} MHz" if low == high else f"{low:,.0f} to {high:,.0f} MHz"
 
 
 def software(document: RunDocument) -> RunSection:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from etui.host.compiler import compiler_problem
+from etui.host.cuda import cuda_problem
 from etui.results import RunDocument
 from etui.runner.program_cache import COMPILER
 from tests.machines import Machine
@@ -115,3 +116,21 @@ def test_programs_of_baselines_can_be_exported(warm_machine: Machine, tmp_path: 
     warm_machine.etui("run", MODEL, "-d", "onnxruntime", "--export-only", "-o", tmp_path)
     (exported,) = tmp_path.iterdir()
     assert exported.name == "tiny-convolutional_fp32_onnxruntime.onnx"
+
+
+@pytest.mark.skipif(cuda_problem() is not None, reason="no CUDA device")
+def test_eager_on_a_gpu_is_measured_in_the_same_session(warm_machine: Machine) -> None:
+    names = ("cuda", "cuda-tf32", "cuda-fp16", "cuda-bf16")
+    done = warm_machine.etui("run", MODEL, "--baseline", ",".join(names), *FEW, "--json", status=None)
+    assert done.returncode in (0, 1), done.stderr
+    runs = {run.delegate: run for run in (warm_machine.document(each["id"]) for each in json.loads(done.stdout))}
+    assert set(runs) == {"xnnpack", *names}
+    for name in names:
+        run = runs[name]
+        assert run.status == "done" and run.accuracy and run.accuracy.verdict == "PASS", run.error
+        assert run.artifact is None
+        assert all(block.device and block.device.name and block.device.wall_ms > 0 for block in run.blocks)
+        assert run.memory and run.memory.device_loaded_bytes and run.memory.device_peak_bytes
+        assert run.environment and {"GPU", "NVIDIA driver", "CUDA"} <= set(run.environment.runtime_versions)
+    assert [runs[name].arithmetic for name in names] == [None, "tf32", None, "bf16"]
+    assert runs["cuda-fp16"].precision == "fp16"

@@ -51,7 +51,7 @@ def test_unknown_model_suggests_the_nearest_name() -> None:
     ("precision", "delegate", "meant"),
     [
         ("int4", "xnnpack", "8da4w"), ("float16", "xnnpack", "fp16"), ("int8-dinamic", "xnnpack", "int8-dynamic"),
-        ("fp32", "tflite", "xnnpack"), ("fp32", "TensorRT", "cuda"), ("fp32", "hexagon", "qnn"),
+        ("fp32", "tflite", "xnnpack"), ("fp32", "TensorRT", "executorch-cuda"), ("fp32", "hexagon", "qnn"),
     ],
 )  # fmt: skip
 def test_names_of_other_tools_suggest_the_name_here(precision: str, delegate: str, meant: str) -> None:

@@ -12,6 +12,7 @@ from etui.errors import EtuiError, PreparationError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
     from torch.export import ExportedProgram
     from torch.fx import Node
 
@@ -129,17 +130,76 @@ class Executable(Protocol):
         """Return the outputs of a call as tensors."""
 
 
+class DeviceMemory(NamedTuple):
+    """Memory of a device in bytes: allocated for the weights, the peak of what was allocated, and the peak of what was
+    reserved for it; None if not known."""
+
+    loaded_bytes: int | None
+    peak_bytes: int | None
+    reserved_bytes: int | None
+
+
+class DeviceProgram:
+    """An ``Executable`` on another device than the CPU. A call returns when the device is done."""
+
+    program_load_ms: float
+    method_load_ms: float | None
+    wall_ms: list[float]
+    """The time of each ``timed`` call until the device was done, with the clock of the CPU."""
+
+    @property
+    def name(self) -> str:
+        """The name of the device."""
+        raise NotImplementedError
+
+    def fit(self, inputs: Sequence[torch.Tensor]) -> Any:
+        """Copy the inputs to the device."""
+        raise NotImplementedError
+
+    def __call__(self, inputs: Any, /) -> Any:
+        """Run once on inputs on the device, and return the outputs there."""
+        raise NotImplementedError
+
+    def tensors(self, outputs: Any) -> list[torch.Tensor]:
+        """Copy the outputs of a call to tensors on the CPU."""
+        raise NotImplementedError
+
+    def timed(self, inputs: Any) -> float:
+        """Run once, and return the milliseconds that the device took, with its own clock."""
+        raise NotImplementedError
+
+    def memory(self) -> DeviceMemory:
+        """Return the memory of the device that this process used."""
+        raise NotImplementedError
+
+
+class EagerModel(Protocol):
+    """The model of a bundle, for baselines that execute its own module."""
+
+    @property
+    def structure(self) -> Any:
+        """The structure of its arguments; ``arguments(tensors)`` returns positional and keyword arguments."""
+
+    def eager(self) -> nn.Module:
+        """Build the module with its weights."""
+
+    def flat(self, outputs: Any) -> list[torch.Tensor]:
+        """Return the tensors among its outputs."""
+
+
 class BaselineWork(NamedTuple):
     """What a baseline makes its program of. ``recipe`` is the common recipe (``fp32``, ``int8-static``, ..) without its
-    version, never ``int8-auto``; ``is_kept`` is whether a module path is to be kept in FP32; ``threads`` is the number
-    of threads that the program will be executed with; ``target`` the file to write; ``stage`` times and reports one
-    stage (name, description) and yields a list for details."""
+    version, never ``int8-auto``; ``is_kept`` is whether a module path is to be kept in FP32, and ``keep`` the modules
+    that are; ``threads`` is the number of threads that the program will be executed with; ``target`` the file to write;
+    ``stage`` times and reports one stage (name, description) and yields a list for details. ``exported`` is None for
+    one that needs only the module."""
 
-    exported: ExportedProgram
+    exported: ExportedProgram | None
     inputs: tuple[torch.Tensor, ...]
     calibration: Sequence[tuple[torch.Tensor, ...]]
     recipe: str
     is_kept: Callable[[str], bool]
+    keep: Sequence[str]
     threads: int
     target: Path
     stage: Callable[[str, str], AbstractContextManager[list[str]]]
@@ -152,6 +212,9 @@ class BaselineSupport(DelegateSupport):
 
     takes_half_precision = False
     """Whether its programs can have weights and inputs of 16 bits, for models whose own weights are."""
+
+    needs_module = False
+    """Whether it executes the model's own module, which then need not be exported."""
 
     def prepare(self, work: BaselineWork) -> int | None:
         """Write the program to ``work.target``; return the number of calibration inputs used, None without calibration.
@@ -166,5 +229,13 @@ class BaselineSupport(DelegateSupport):
 
         Raises:
             BaselineFailure: the runtime cannot load it, or uses another number of threads.
+        """
+        raise NotImplementedError
+
+    def load_module(self, model: EagerModel) -> Executable:
+        """Load the module of a model, for a baseline that ``needs_module``.
+
+        Raises:
+            BaselineFailure: the runtime cannot load it.
         """
         raise NotImplementedError

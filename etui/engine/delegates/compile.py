@@ -64,6 +64,7 @@ class _Compile(BaselineSupport):
             library = Path(folder, "out", work.target.name)
             library.parent.mkdir()
             with torch.no_grad():
+                assert work.exported is not None
                 torch._inductor.aot_compile(
                     work.exported.module(check_guards=False),
                     work.inputs,

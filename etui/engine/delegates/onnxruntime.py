@@ -94,6 +94,7 @@ class _OnnxRuntime(BaselineSupport):
         except ImportError as error:
             raise PreparationError(f"ONNX cannot be imported: {error}", self.record.install) from error
         with work.stage("convert", "converting to ONNX") as details, _silenced(), torch.no_grad():
+            assert work.exported is not None
             program = torch.onnx.export(work.exported, (), dynamo=True, verbose=False)
             assert program is not None
             program.save(target)

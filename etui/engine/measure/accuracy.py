@@ -44,7 +44,7 @@ def run_accuracy(job: AccuracyJob, _log: Log) -> Accuracy:
     set_threads(job.threads, cpus=job.cpus)
     folder = Path(job.program_dir)
     bundle = Bundle.open(Path(job.bundle), job.model)
-    program = load_program(folder / program_file(job.delegate), job.delegate, job.threads)
+    program = load_program(folder / program_file(job.delegate), job.delegate, job.threads, bundle)
     inputs = bundle.inputs()
     outputs: list[Outputs] = []
     with torch.inference_mode():

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from etui.engine.delegates.base import DeviceProgram
 from etui.engine.lowering.noop_program import NOOP
 from etui.engine.measure import host_counters
 from etui.engine.measure.call_timing import call_timing
@@ -20,8 +21,9 @@ from etui.engine.models.bundle import Bundle
 from etui.engine.models.call_structure import Arguments
 from etui.engine.runtime.execution import LoadedProgram, load_program, set_threads
 from etui.events import Event, utc_now
+from etui.host import cuda
 from etui.jobs import MeasureJob
-from etui.results import Block
+from etui.results import Block, DeviceTiming
 
 Log = Callable[[Event], None]
 
@@ -66,6 +68,8 @@ def run_measure(job: MeasureJob, log: Log) -> Block:
         gc.collect()
         gc.freeze()
         gc.disable()
+        device = subject.call if isinstance(subject.call, DeviceProgram) else None
+        clock_before = cuda.clock_mhz() if device else None
         first_sample_at = utc_now()
         before = host_counters.read_counters(job.cpus)
         samples = _collect(job, subject, time.perf_counter() - start, log)
@@ -74,6 +78,7 @@ def run_measure(job: MeasureJob, log: Log) -> Block:
         call = None
         if job.program is not None and isinstance(subject.call, LoadedProgram):
             call = call_timing(subject.call, subject.inputs, samples, Path(job.program).with_name(NOOP))
+        timing = None if device is None else _device_timing(device, clock_before, cuda.clock_mhz())
         gc.enable()
     canary_after = canary_ms(threads, job.canary_ms[1] if job.canary_ms else None)
 
@@ -106,13 +111,23 @@ def run_measure(job: MeasureJob, log: Log) -> Block:
         call=call,
         cpus=job.cpus,
         busy_threads=changes.busy_threads,
+        device=timing,
+    )
+
+
+def _device_timing(device: DeviceProgram, before: float | None, after: float | None) -> DeviceTiming:
+    """Return the name, the wall time and the clocks in MHz of the device that has been timed."""
+    return DeviceTiming(
+        name=device.name,
+        wall_ms=statistics.median(device.wall_ms),
+        clock_mhz=None if before is None or after is None else (before, after),
     )
 
 
 def load_subject(job: MeasureJob, bundle: Bundle) -> Subject:
     """Load the program of a job, with the bundle's inputs as it takes them."""
     assert job.program is not None
-    program = load_program(Path(job.program), job.delegate, job.threads)
+    program = load_program(Path(job.program), job.delegate, job.threads, bundle)
     return Subject(
         call=program,
         inputs=[program.fit(inputs) for inputs in bundle.inputs()],
@@ -171,8 +186,10 @@ def _is_stable(times: list[float]) -> bool:
 
 
 def _collect(job: MeasureJob, subject: Subject, spent_s: float, log: Log) -> list[float]:
-    """Run the timed loop. Between two clock reads there is only the inference."""
+    """Run the timed loop. Between two clock reads there is only the inference. A device times it itself; the clock then
+    only decides when the loop ends."""
     call, inputs = subject.call, subject.inputs
+    on_device = call.timed if isinstance(call, DeviceProgram) else None
     count = len(inputs)
     clock = time.perf_counter_ns
     samples: list[float] = []
@@ -182,10 +199,15 @@ def _collect(job: MeasureJob, subject: Subject, spent_s: float, log: Log) -> lis
     beginning = clock()
     while True:
         tensors = inputs[len(samples) % count]
-        start = clock()
-        call(tensors)
-        end = clock()
-        samples.append((end - start) / 1e6)
+        if on_device is None:
+            start = clock()
+            call(tensors)
+            end = clock()
+            samples.append((end - start) / 1e6)
+        else:
+            start = clock()
+            samples.append(on_device(tensors))
+            end = clock()
         if wanted is not None:
             if len(samples) >= wanted:
                 return samples

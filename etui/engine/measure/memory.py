@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from etui.engine.delegates.base import DeviceProgram
 from etui.engine.models.bundle import Bundle
 from etui.engine.runtime.execution import load_program, set_threads
 from etui.engine.runtime.resident_memory import reset_peak, status_bytes
@@ -38,16 +39,25 @@ def run_memory(job: MemoryJob, _log: Log) -> Memory:
     baseline = status_bytes("VmRSS")
     with torch.inference_mode():
         if job.program is not None:
-            program = load_program(Path(job.program), job.delegate, job.threads)
+            program = load_program(Path(job.program), job.delegate, job.threads, bundle)
             loaded = status_bytes("VmRSS")
             fitted = program.fit(inputs)
             _run_some(lambda: program(fitted))
+            device = program.memory() if isinstance(program, DeviceProgram) else None
         else:
+            device = None
             model = bundle.eager()
             loaded = status_bytes("VmRSS")
             arguments = bundle.structure.arguments(inputs)
             _run_some(lambda: model(*arguments.args, **arguments.kwargs))
-    return Memory(baseline_rss_bytes=baseline, load_rss_bytes=loaded, peak_rss_bytes=status_bytes("VmHWM"))
+    return Memory(
+        baseline_rss_bytes=baseline,
+        load_rss_bytes=loaded,
+        peak_rss_bytes=status_bytes("VmHWM"),
+        device_loaded_bytes=device.loaded_bytes if device else None,
+        device_peak_bytes=device.peak_bytes if device else None,
+        device_reserved_bytes=device.reserved_bytes if device else None,
+    )
 
 
 def _run_some(infer: Callable[[], object]) -> None:

@@ -255,6 +255,10 @@ class Bundle:
         """The structure of the arguments of the module."""
         return _structure_of(self.result, len(self.result.inputs.shapes))
 
+    def flat(self, outputs: Any) -> list[torch.Tensor]:
+        """Return the tensors among outputs of the module."""
+        return flat_outputs(outputs)
+
     def inputs(self) -> list[Inputs]:
         """Return the accuracy inputs in order; each is the flat tensors of one inference. Latency uses the first
         ones."""

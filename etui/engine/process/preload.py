@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 
 from etui.engine.process.silence import quiet
 
@@ -75,5 +77,26 @@ def _code_of(source: str) -> list[str]:
 
 
 def _import(*names: str) -> None:
-    for name in names:
-        importlib.import_module(name)
+    with gpus_hidden():
+        for name in names:
+            importlib.import_module(name)
+
+
+@contextlib.contextmanager
+def gpus_hidden() -> Iterator[None]:
+    """Let torch find no GPU within this context, without asking the driver.
+
+    torchao and others ask for the GPU when they are imported, which would initialize CUDA in this process; a worker
+    that is forked from it could then not use the GPU.
+    """
+    hiding = {"CUDA_VISIBLE_DEVICES": "", "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+    before = {name: os.environ.get(name) for name in hiding}
+    os.environ.update(hiding)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -20,7 +20,7 @@ from executorch.extension.pybindings import _C
 from etui.catalog.delegates import RECORDS
 from etui.catalog.precisions import AS_IS
 from etui.engine.delegates import baseline_support, delegate_support
-from etui.engine.delegates.base import DelegateSupport, Executable
+from etui.engine.delegates.base import DelegateSupport, EagerModel, Executable
 from etui.engine.explain.known_causes import explain_log, runtime_code
 from etui.engine.explain.native_output import output_of
 from etui.engine.runtime.input_dtypes import DTYPES
@@ -204,14 +204,20 @@ class LoadedProgram:
             raise RuntimeFailure(f"cannot write the ETDump: {error}", "free some disk space") from error
 
 
-def load_program(path: Path, delegate: str, threads: int) -> Executable:
+def load_program(path: Path, delegate: str, threads: int, model: EagerModel | None = None) -> Executable:
     """Load a program with the runtime that it was prepared for. ``threads`` is the number that ``set_threads`` set.
+    ``model`` is the bundle's, for baselines that execute its module.
 
     Raises:
         EtuiError: the runtime cannot load it.
     """
     baseline = baseline_support(delegate)
-    return LoadedProgram(path, delegate=delegate) if baseline is None else baseline.load(path, threads)
+    if baseline is None:
+        return LoadedProgram(path, delegate=delegate)
+    if baseline.needs_module:
+        assert model is not None
+        return baseline.load_module(model)
+    return baseline.load(path, threads)
 
 
 def _supports(path: Path, delegate: str) -> list[DelegateSupport]:
