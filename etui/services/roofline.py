@@ -65,7 +65,10 @@ def run_with_roofline(store: Store | None, runs: Sequence[MeasuredRun], model: s
 
 
 def _sizes(document: RunDocument) -> ValueBytes | None:
-    """Return the least sizes of values in the program of a run. Dynamic quantization keeps activations in FP32."""
+    """Return the least sizes of values in the program of a run; None if they are not known. Dynamic quantization keeps
+    activations in FP32."""
+    if _is_on_gpu(document):
+        return None
     if document.arithmetic is not None or document.model.dtype:
         return _SIZES.get(document.arithmetic or document.model.dtype)
     if document.precision in _SIZES:

@@ -58,7 +58,7 @@ def test_peaks_of_the_cpu_are_not_those_of_a_gpu() -> None:
     document = profiled()
     document.delegate = "cuda-fp16"
     found = roofline_of(document, net())
-    assert found is not None and found.peaks is None and found.points[0].bound is None
+    assert found is not None and found.peaks is None and found.points[0].gbytes_per_s is None
     assert "etui peaks" not in texts(document)["measured peaks"]
 
 
