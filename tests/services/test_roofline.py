@@ -83,6 +83,7 @@ def test_missing_times_and_exceeded_limits_are_reported() -> None:
     assert "above the limit" not in texts(document)
     document.profile = Profile(created_at="2026-11-21T02:00:00.000Z", threads=2, program=side(conv_ms=1.0))
     assert "above the limit" in texts(document)
+    assert document.latency_ms is not None
     document.latency_ms = msgspec.structs.replace(document.latency_ms, median=60.0)
     assert "24.0 ms" in texts(document)["note"] and "60.0 ms" in texts(document)["note"]
     document.profile = None
