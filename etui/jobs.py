@@ -13,6 +13,7 @@ import msgspec
 
 from etui.events import Event
 from etui.insight import GraphStage
+from etui.machine_peaks import MeasuredRates
 from etui.model_summary import ModelSummary
 from etui.npu_prediction import NpuPrediction
 from etui.results import (
@@ -42,8 +43,9 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
 
     ``structure`` is that of the model's arguments as JSON, empty for positional tensors. ``dataclass_outputs``: the
     module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
-    for all), ``metric`` the name of its task metric, with its value for eager, and ``labels`` the structure of each
-    evaluation label. ``dynamic`` are the dimensions that the model declares as dynamic."""
+    for all), ``metric`` the name of its task metric, with its value for eager, ``other_metrics`` the values of further
+    ones, and ``labels`` the structure of each evaluation label. ``named_metrics``: the metrics are those of these
+    names, and not functions of the model. ``dynamic`` are the dimensions that the model declares as dynamic."""
 
     path: str
     key: str
@@ -61,6 +63,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     tolerances: dict[str, Tolerance] = {}
     metric: str = ""
     metric_eager: float | None = None
+    other_metrics: dict[str, float] = {}
+    named_metrics: bool = False
     labels: str = ""
     dynamic: DynamicDims | None = None
     shape: Shape = OWN_SHAPE
@@ -300,6 +304,22 @@ class TrainingJob(JobFor[TrainingCheck], tag="training", frozen=True, kw_only=Tr
     data: str | None = None
 
 
+class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):
+    """Measure the peaks of this machine with ``threads`` threads on ``cpus``: products of matrices of ``sizes`` rows
+    and columns on XNNPACK and of ``torch_sizes`` in PyTorch, and memory traffic on arrays of ``array_bytes`` (0: not
+    measured), each for about ``repeat_s`` seconds."""
+
+    worker: ClassVar[str] = "etui.engine.peaks.run:run_peaks"
+    doing: ClassVar[str] = "measuring the peaks"
+
+    threads: int
+    cpus: list[int]
+    array_bytes: int
+    sizes: tuple[int, ...] = (256, 512, 1024)
+    torch_sizes: tuple[int, ...] = (1024, 2048)
+    repeat_s: float = 1.0
+
+
 class NpuJob(JobFor[NpuPrediction], tag="npu", frozen=True, kw_only=True):
     """Export the model of a bundle, lower it for an Ethos-U with the tools of the environment of ``python``, and return
     what Vela predicts. ``work`` is an empty folder for intermediate files, which the caller removes."""
@@ -318,7 +338,7 @@ class NpuJob(JobFor[NpuPrediction], tag="npu", frozen=True, kw_only=True):
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
-SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, TrainingJob, NpuJob)
+SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, TrainingJob, PeaksJob, NpuJob)
 """The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 

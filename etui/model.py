@@ -36,9 +36,11 @@ class Model:
     Several examples are used as they are and divided between calibration and evaluation; none is used for both.
 
     ``labels`` is a list with the label of each example, or True if each example is a pair ``(example, label)``, as in
-    most datasets. ``metric`` is ``"top1"``, ``"top5"``, ``"miou"`` or a function ``metric(outputs, labels)`` that
-    returns a number, larger being better; ``outputs`` is a list of what the module returns for each evaluation example,
-    ``labels`` a list of its labels. It is computed for eager PyTorch and for each program.
+    most datasets. ``metric`` is a name (``"top1"``, ``"top5"``, ``"f1_macro"``, ``"miou"``, ``"r2"`` or
+    ``"neg_mean_absolute_error"``), a function ``metric(outputs, labels)`` that returns a number, larger being better,
+    or a list of those; ``outputs`` is a list of what the module returns for each evaluation example, ``labels`` a list
+    of its labels. It is computed for eager PyTorch and for each program. Tables show the first one. With ``--data`` the
+    labels are those of the files, and ``labels`` may be left out.
 
     ``tolerance`` replaces the limits that decide PASS and FAIL: a dict with any of ``sqnr_db_min``, ``cosine_min``,
     ``top1_min`` and ``mae_max``, or a dict that has one such dict for each precision.

@@ -27,6 +27,11 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     read and write if each reads its operands and writes its result once. ``uncounted`` has the operators of this
     module whose work is not known, ``unknown_calls`` the number of their calls, here and in submodules. ``same_as`` is
     the path under which the same object was counted.
+
+    ``own_mac_calls`` is the number of operator calls with multiply-adds, ``weight_values`` the number of values of the
+    parameters that they read (here and in submodules, each parameter once). ``io_values`` are the floating-point values
+    that a module receives and returns over all calls, as far as its operators read them, ``io_other_bytes`` the bytes
+    of its other inputs and outputs.
     """
 
     path: str
@@ -49,6 +54,10 @@ class ModuleSummary(msgspec.Struct, frozen=True, kw_only=True):
     own_traffic_bytes: int = 0
     uncounted: dict[str, int] = {}
     unknown_calls: int = 0
+    own_mac_calls: int = 0
+    weight_values: int = 0
+    io_values: int = 0
+    io_other_bytes: int = 0
     same_as: str | None = None
 
     @property
@@ -95,10 +104,11 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of a summarized model at the same shape: the newest of its precision, delegate and number of threads.
+    """A run of a summarized model at the same shape: the newest of its precision, delegate, number of threads
+    and modules kept in FP32.
 
     ``gmacs_per_s`` are the counted multiply-adds per second of the median latency in billions, None if nothing is
-    counted; ``size_bytes`` is the size of the program.
+    counted; ``size_bytes`` is the size of the program, ``keep_fp32`` are the modules excluded from its quantization.
     """
 
     run: str
@@ -109,3 +119,4 @@ class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
     eager_latency_ms: float | None
     gmacs_per_s: float | None
     size_bytes: int | None
+    keep_fp32: list[str] = []

@@ -194,14 +194,23 @@ class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
     source: str = ""
 
 
+class MetricValue(msgspec.Struct, kw_only=True, frozen=True):
+    """One metric on labelled evaluation inputs, of eager PyTorch and of the program; larger is better."""
+
+    name: str
+    eager: float
+    program: float
+
+
 class TaskMetric(msgspec.Struct, kw_only=True, frozen=True):
     """The model's own metric on its labelled evaluation inputs, of eager PyTorch and of the program; larger is better.
-    ``count`` is the number of evaluation inputs."""
+    ``count`` is the number of evaluation inputs, ``others`` are further metrics on them."""
 
     name: str
     eager: float
     program: float
     count: int
+    others: list[MetricValue] = []
 
 
 class Accuracy(msgspec.Struct, kw_only=True, frozen=True):
@@ -307,7 +316,8 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     calibration inputs. ``split`` describes how the two differ (empty in older documents and without calibration).
     ``accuracy_sha256`` and ``calibration_sha256`` are over the evaluation and the calibration inputs alone; None in
     older documents. ``names`` has the path of each tensor in the arguments, such as ``mask`` or ``boxes[0]``; empty if
-    all are positional tensors. ``dynamic`` describes the dimensions that the model declares as dynamic.
+    all are positional tensors. ``dynamic`` describes the dimensions that the model declares as dynamic. ``labels``
+    describes the labels of inputs from a folder, or why they are not used; empty without labels.
     """
 
     kind: str
@@ -322,6 +332,7 @@ class InputsInfo(msgspec.Struct, kw_only=True, frozen=True):
     calibration_sha256: str | None = None
     names: list[str] = []
     dynamic: list[str] = []
+    labels: str = ""
 
 
 class Environment(msgspec.Struct, kw_only=True, frozen=True):

@@ -75,7 +75,7 @@ OWN_SHAPE = Shape()
 
 class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     """The run whose program a variant measures again, with the specification of that run's model, weights and inputs,
-    so that it remains known after that run is deleted."""
+    so that it remains known after that run is deleted. ``shapes`` are those that a dynamic program was made for."""
 
     run: str
     model: str
@@ -86,6 +86,7 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     keep_fp32: tuple[str, ...] = ()
     allow_pickle: bool = False
     data: str | None = None
+    shapes: tuple[Shape, ...] = ()
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -38,6 +38,15 @@ _FRACTION_BELOW = 0.1
 _ELLIPSIS = "…"
 _MARKS_PER_CELL = 4
 
+_IN_ASCII = str.maketrans(
+    {
+        "≥": ">=", "≤": "<=", "≠": "!=", "≈": "~", "±": "+-", "×": "x", "µ": "u", "μ": "u", "−": "-", "–": "-",
+        "—": "-", "…": "...", "→": "->", "·": "|", "•": "*", "“": "'", "”": "'", "„": "'", "‘": "'", "’": "'",
+        "\xa0": " ",
+    }
+)  # fmt: skip
+"""Signs of stored messages, of etui and of libraries, and what they are without Unicode."""
+
 
 def plain(text: str, *, keep_lines: bool = False) -> str:
     """Return ``text`` without escape sequences, control and invisible characters; on one line unless ``keep_lines``."""
@@ -48,6 +57,11 @@ def plain(text: str, *, keep_lines: bool = False) -> str:
         text = _CONTROLS.sub("", _BREAKS.sub(" ", text))
     # Bytes of a log that are not UTF-8 arrive as lone surrogates, which cannot be encoded for a terminal.
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def in_ascii(text: str) -> str:
+    """Return ``text`` with the common signs that are not ASCII written in ASCII, such as ``>=``. Letters stay."""
+    return text if text.isascii() else text.translate(_IN_ASCII)
 
 
 def shortened(text: str, cells: int, ellipsis: str = _ELLIPSIS) -> str:

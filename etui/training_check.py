@@ -20,9 +20,9 @@ FailureKind = Literal[
 
 LEARNING_RATES: dict[OptimizerName, tuple[float, ...]] = {
     "sgd": (1e-2, 1e-1, 1e-3),
-    "adam": (3e-4, 3e-3, 3e-5),
-    "adamw": (3e-4, 3e-3, 3e-5),
-    "rmsprop": (1e-4, 1e-3, 1e-5),
+    "adam": (3e-4, 3e-3, 3e-2, 3e-5),
+    "adamw": (3e-4, 3e-3, 3e-2, 3e-5),
+    "rmsprop": (1e-4, 1e-3, 1e-2, 1e-5),
     "adagrad": (1e-2, 1e-1, 1e-3),
 }
 """The learning rates of each optimizer if none is given: the next is tried if the loss does not fall with one. ``sgd``

@@ -9,11 +9,12 @@ import msgspec
 from etui import text
 from etui.host.process_settings import affects_speed
 from etui.results import Environment, RunDocument
+from etui.spec import size_text
 
 UNKNOWN = "not known"
 NOT_SET = "not set"
 DEFAULT_METHOD = "forward"
-_VARIED = frozenset({"model", "weights", "input shapes", "inputs", "arithmetic", "threads", "method"})
+_VARIED = frozenset({"model", "weights", "inputs", "arithmetic", "threads"})
 """Conditions in which variants of one session may differ."""
 
 
@@ -38,10 +39,40 @@ def same_session(base: RunDocument, other: RunDocument) -> bool:
     return base.session.id == other.session.id
 
 
+def batches(base: RunDocument, other: RunDocument) -> tuple[int, int] | None:
+    """Return the requested batches of two runs of one session if nothing else differs in the shapes of their inputs and
+    in their method: then their latencies can be compared per item. None if latencies are compared as they are."""
+    return _batches(base, other) if same_session(base, other) else None
+
+
+def _batches(base: RunDocument, other: RunDocument) -> tuple[int, int] | None:
+    if base.batch is None or other.batch is None:
+        return None
+    is_only = {name for name, *_ in _work_conditions(base, other)} == {"batch"}
+    return (base.batch, other.batch) if is_only else None
+
+
+def different_work(base: RunDocument, other: RunDocument) -> str:
+    """Return the conditions in which one inference of the runs does different work, such as ``input size differs:
+    128x128 and 224x224``; empty if it does not, and if the batch alone differs, since latencies are compared per item.
+
+    Different models are compared as they are, as long as the same shape was requested for both.
+    """
+    if _batches(base, other) is not None:
+        return ""
+    differing = [
+        f"{name} {verb}: {_both(one, two)}"
+        for name, verb, one, two in _work_conditions(base, other)
+        if not (name == "input shapes" and _model(base) != _model(other))
+    ]
+    return "; ".join(differing)
+
+
 def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
     """Return the conditions that differ but must be equal to compare latencies, the most important first.
 
-    A condition unknown on both sides is not an obstacle (see ``cautions``); one unknown on a single side is.
+    A condition unknown on both sides is not an obstacle (see ``cautions``); one unknown on a single side is. Runs of
+    one session may differ in what ``_VARIED`` has, and in their batch, since the latencies are then compared per item.
     """
     differing = [
         Obstacle(
@@ -50,10 +81,11 @@ def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
         for name, verb, base_value, other_value in _conditions(base, other)
         if base_value != other_value
     ]
-    # Variants of one session were timed interleaved, whatever they compute: in a duel they may be different models.
-    return (
-        [obstacle for obstacle in differing if obstacle.name not in _VARIED] if same_session(base, other) else differing
-    )
+    if not same_session(base, other):
+        return differing
+    # Variants of one session were timed interleaved. In a duel they may be different models, which take what they take.
+    allowed = _allowed(base, other)
+    return [obstacle for obstacle in differing if obstacle.name not in allowed]
 
 
 def cautions(base: RunDocument, other: RunDocument) -> list[str]:
@@ -63,12 +95,23 @@ def cautions(base: RunDocument, other: RunDocument) -> list[str]:
         if to_text(base) == to_text(other) == UNKNOWN and not (name == "inputs" and _shapes_differ(base, other)):
             notes.append(f"Whether the {name} are the same is not known: neither run has their hash.")
     if same_session(base, other):
+        allowed = _allowed(base, other)
         notes += [
-            f"The {name} {verb}: {_both(base_value, other_value)}."
+            f"The {name} {verb}: {_both(base_value, other_value)}{_PER_ITEM if name == 'batch' else ''}."
             for name, verb, base_value, other_value in _conditions(base, other)
-            if name in _VARIED and base_value != other_value
+            if name in allowed and base_value != other_value
         ]
     return notes
+
+
+_PER_ITEM = "; the latencies are compared per item"
+
+
+def _allowed(base: RunDocument, other: RunDocument) -> frozenset[str]:
+    """Return the conditions in which these two runs of one session may differ."""
+    if batches(base, other) is not None:
+        return _VARIED | {"batch"}
+    return _VARIED | {"input shapes"} if _model(base) != _model(other) else _VARIED
 
 
 def _both(base_value: str, other_value: str) -> str:
@@ -78,18 +121,40 @@ def _both(base_value: str, other_value: str) -> str:
 def _conditions(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:
     yield "model", "differs", _model(base), _model(other)
     yield "threads", "differ", _or_unknown(base.threads), _or_unknown(other.threads)
-    yield "method", "differs", base.method or DEFAULT_METHOD, other.method or DEFAULT_METHOD
+    work = list(_work_conditions(base, other))
+    yield from (condition for condition in work if condition[0] == "method")
     yield "weights", "differ", _weights(base), _weights(other)
-    if _shapes_differ(base, other):
-        assert base.inputs is not None and other.inputs is not None
-        yield "input shapes", "differ", text.shapes(base.inputs.shapes), text.shapes(other.inputs.shapes)
-    else:
+    shape = [condition for condition in work if condition[0] != "method"]
+    yield from shape
+    if not shape:
         yield "inputs", "differ", _inputs(base), _inputs(other)
     yield "arithmetic", "differs", _arithmetic(base), _arithmetic(other)
     yield "box", "differs", _machine(base.environment), _machine(other.environment)
     yield "governor", "differs", _governor(base.environment), _governor(other.environment)
     if base.environment is not None and other.environment is not None:
         yield from _settings(base.environment, other.environment)
+
+
+def _work_conditions(base: RunDocument, other: RunDocument) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the conditions in which one inference of two runs differs: the method, and the requested parts of the shape
+    if both runs have them, else the shapes of all inputs."""
+    methods = base.method or DEFAULT_METHOD, other.method or DEFAULT_METHOD
+    if methods[0] != methods[1]:
+        yield "method", "differs", *methods
+    sizes = [run.input_size and size_text(run.input_size) for run in (base, other)]
+    requested: dict[str, list[str | int | None]] = {
+        "input size": [*sizes],
+        "batch": [base.batch, other.batch],
+        "sequence": [base.sequence, other.sequence],
+    }
+    known = {name: values for name, values in requested.items() if None not in values}
+    differing = {name: values for name, values in known.items() if values[0] != values[1]}
+    for name, (one, two) in differing.items():
+        yield name, "differs", str(one), str(two)
+    is_one_sided = any(values.count(None) == 1 for values in requested.values())
+    if _shapes_differ(base, other) and (is_one_sided or not differing):
+        assert base.inputs is not None and other.inputs is not None
+        yield "input shapes", "differ", text.shapes(base.inputs.shapes), text.shapes(other.inputs.shapes)
 
 
 def _model(document: RunDocument) -> str:

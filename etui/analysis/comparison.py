@@ -22,7 +22,7 @@ from scipy.special import ndtr, stdtrit
 from etui import text
 from etui.analysis import canary
 from etui.analysis.bootstrap import NORMAL_95, LogEstimate, paired_ratio, typical_latency, unpaired_ratio
-from etui.analysis.comparability import Obstacle, cautions, obstacles, same_session
+from etui.analysis.comparability import Obstacle, batches, cautions, obstacles, same_session
 from etui.analysis.disturbance import FEW, MOST, causes, most_common, session_share, unreliable_because
 from etui.analysis.latency import MARGIN, verdict_of
 from etui.analysis.rank_tests import benjamini_hochberg, sign_flip_p
@@ -52,6 +52,9 @@ class RunComparison(msgspec.Struct, kw_only=True, frozen=True):
     (the difference in differences on the log scale), ``control_ratio`` and ``canary_ratio`` compare eager and the
     canary kernel of the two sessions, and ``session_sd`` is the standard deviation of a session's level that is part of
     both intervals, estimated from ``sessions`` sessions and the prior.
+
+    ``items`` are the batches of the base and the other run if these differ: ratio, interval and medians are then those
+    of the latency per item. None if latencies are compared as they are.
     """
 
     base: str
@@ -79,6 +82,7 @@ class RunComparison(msgspec.Struct, kw_only=True, frozen=True):
     canary_ratio: float | None = None
     session_sd: float | None = None
     sessions: int | None = None
+    items: tuple[int, int] | None = None
 
     @property
     def refused(self) -> bool:
@@ -204,6 +208,11 @@ def _compare_pair(
     first, second = usable(base.blocks), usable(other.blocks)
     shared = {block.index for block in first} & {block.index for block in second}
     paired = same_session(base, other) and bool(shared)
+    items = batches(base, other)
+    if items is not None and not paired:
+        one, two = map(str, items)
+        detail = f"batch differs: {one} and {two}, and no block has both runs"
+        reasons.append(Obstacle(name="batch", base=one, other=two, detail=detail))
     comparison = RunComparison(
         base=base.id,
         other=other.id,
@@ -211,10 +220,11 @@ def _compare_pair(
         margin=margin,
         base_blocks=len(first),
         other_blocks=len(second),
-        base_median_ms=base.latency_ms.median if base.latency_ms else None,
-        other_median_ms=other.latency_ms.median if other.latency_ms else None,
+        base_median_ms=_median_ms(base, items[0] if items else 1),
+        other_median_ms=_median_ms(other, items[1] if items else 1),
         reasons=reasons,
         cautions=[*cautions(base, other), *_incomplete_notes(base, other)],
+        items=items,
     )
     if reasons and not force:
         return comparison
@@ -230,10 +240,17 @@ def _compare_pair(
     return _historical(comparison, base_side, other_side, spread)
 
 
+def _median_ms(run: RunDocument, items: int) -> float | None:
+    return run.latency_ms.median / items if run.latency_ms and run.latency_ms.median is not None else None
+
+
 def _paired(
     comparison: RunComparison, first: Sequence[Block], second: Sequence[Block], shared: set[int]
 ) -> RunComparison:
-    base_samples, other_samples = ({block.index: block.samples_ms for block in side} for side in (first, second))
+    base_samples, other_samples = (
+        {block.index: [sample / items for sample in block.samples_ms] for block in side}
+        for side, items in zip((first, second), comparison.items or (1, 1), strict=True)
+    )
     pairs = [(base_samples[index], other_samples[index]) for index in sorted(shared)]
     log_ratios = [math.log(statistics.median(a)) - math.log(statistics.median(b)) for a, b in pairs]
     estimate = paired_ratio(pairs)

@@ -77,7 +77,8 @@ def _speed(comparison: RunComparison, limit: float) -> tuple[Outcome, str]:
     if comparison.ci95 is None:
         return "open", f"{signed(change(comparison.ratio))}, without an interval"
     low, high = change_interval(comparison.ci95)
-    shown = f"{signed(change(comparison.ratio))} ({signed(low)} to {signed(high)})"
+    per_item = " per item" if comparison.items else ""
+    shown = f"{signed(change(comparison.ratio))}{per_item} ({signed(low)} to {signed(high)})"
     if comparison.limits:
         return "open", f"{shown}, but {comparison.verdict}: {'; '.join(comparison.limits)}"
     if low > limit:

@@ -13,7 +13,7 @@ from etui.analysis.bootstrap import LogEstimate, paired_ratio, typical_latency, 
 from etui.analysis.comparison import RunComparison
 from etui.analysis.metrics import compared_facts
 from etui.analysis.relative_change import change, change_interval
-from etui.facts import Better, Fact, RunSummary, Value
+from etui.facts import LATENCY_PER_ITEM, Better, Fact, RunSummary, Value
 from etui.magnitudes import is_latency
 from etui.results import Interval, RunDocument
 from etui.text import signed
@@ -45,8 +45,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def rows(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence[RunComparison]) -> list[Row]:
     """Return a row for each metric of any run. ``comparisons`` are those of ``others`` with ``base``, in order.
 
-    A time has no change if its comparison was refused: the values are shown, but their difference is not that of the
-    runs. A time is marked as the best only if all others are certainly worse.
+    A time has no change if its comparison was refused, and in a comparison per item only the latency per item has one:
+    the values are shown, but their difference is not that of the runs. A time is marked as the best only if all others
+    are certainly worse, and an accuracy only if all runs have the same inputs.
     """
     documents = [base, *others]
     paired_runs = [_ComparedRun(base, other, pair) for other, pair in zip(others, comparisons, strict=True)]
@@ -65,6 +66,8 @@ def rows(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence
         ]
         best = _best(cells, fact.better)
         if timed and not _best_is_certain(fact, cells, best, paired_runs):
+            best = frozenset()
+        if group == "accuracy" and _inputs_differ(documents):
             best = frozenset()
         cells = [
             msgspec.structs.replace(cell, best=True) if index in best else cell for index, cell in enumerate(cells)
@@ -118,9 +121,9 @@ class _ComparedRun:
         comparison = self.comparison
         if not isinstance(before, float) or not isinstance(now, float) or before <= 0 or not fact.kind.relative:
             return Cell(value=now)
-        if timed and comparison.refused:
+        if timed and (comparison.refused or (comparison.items is not None and fact is not LATENCY_PER_ITEM)):
             return Cell(value=now)
-        if fact is RunSummary.latency_median_ms and comparison.ratio is not None:
+        if fact in (RunSummary.latency_median_ms, LATENCY_PER_ITEM) and comparison.ratio is not None:
             return Cell(
                 value=now,
                 change=change(comparison.ratio),
@@ -143,9 +146,16 @@ class _ComparedRun:
     def span(self, fact: Fact[Any], cell: Cell) -> Interval | None:
         """Return the interval of the change of a time: that of the metric itself if it is measured once per block, else
         that of the medians."""
+        if self.comparison.items is not None and fact is not LATENCY_PER_ITEM:
+            return None
         if _is_per_block(fact):
             return cell.ci95
         return change_interval(self.comparison.ci95) if self.comparison.ci95 and not self.comparison.refused else None
+
+
+def _inputs_differ(documents: Sequence[RunDocument]) -> bool:
+    """Whether the runs are known to have different inputs."""
+    return len({run.inputs.sha256 for run in documents if run.inputs is not None} - {None}) > 1
 
 
 def _is_per_block(fact: Fact[Any]) -> bool:

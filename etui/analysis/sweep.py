@@ -49,14 +49,15 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
 def sweep_of(runs: Sequence[RunSummary]) -> Sweep | None:
     """Return the runs with a latency as lines over the property with the most different values; None if there is none
-    with at least two, or only one point in every line. The eager baselines are lines too."""
+    with at least two, or only one point in every line. The eager baselines are lines too. A line has one run for each
+    value, all of one model, machine and number of threads."""
     measured = [run for run in runs if run.latency_median_ms]
     different = {axis: len({value_of(run) for run in measured} - {None}) for axis, value_of in _AXES.items()}
     axis = max(_AXES, key=lambda name: different[name])
     if different[axis] < 2:
         return None
     lines: dict[str, dict[float, SweepPoint]] = {}
-    several = len({run.model for run in measured}) > 1
+    named = _Names(measured, axis)
     for run in measured:
         value = _AXES[axis](run)
         if value is None:
@@ -68,12 +69,11 @@ def sweep_of(runs: Sequence[RunSummary]) -> Sweep | None:
         for kind, median, interval, run_id in sides:
             if not median:
                 continue
-            name = " ".join(filter(None, (run.model if several else "", kind, *_others(run, axis))))
             point = SweepPoint(
                 value=value, label=_label(run, axis), latency_ms=median, interval=interval, items=run.batch or 1,
                 run=run_id,
             )  # fmt: skip
-            lines.setdefault(name, {})[value] = point
+            lines.setdefault(named(run, kind), {})[value] = point
     found = [
         SweepLine(name=name, points=[points[value] for value in sorted(points)])
         for name, points in lines.items()
@@ -84,6 +84,45 @@ def sweep_of(runs: Sequence[RunSummary]) -> Sweep | None:
     # Programs first: a chart has room for a few lines.
     found.sort(key=lambda line: not line.points[0].run)
     return Sweep(axis=axis, lines=found, has_items=all(run.batch is not None for run in measured))
+
+
+class _Names:
+    """The names of lines, which have what differs between the runs of other lines: model, machine, threads, and the
+    session or the run if a line would otherwise have several runs at one value."""
+
+    def __init__(self, runs: Sequence[RunSummary], axis: Axis) -> None:
+        self._axis = axis
+        self._several_models = len({run.model for run in runs}) > 1
+        self._several_machines = len({run.box for run in runs} - {None}) > 1
+        self._threads_vary = len({run.threads for run in runs}) > 1
+        self._session_cells = _distinct([run.session for run in runs])
+        self._run_cells = _distinct([run.id for run in runs])
+        self._with_session, self._with_run = False, False
+        self._with_session = self._is_ambiguous(runs)
+        self._with_run = self._with_session and self._is_ambiguous(runs)
+
+    def __call__(self, run: RunSummary, kind: str) -> str:
+        """Return the name of the line of a run's program, or of its eager baseline."""
+        parts = [
+            run.model if self._several_models else "",
+            kind,
+            *_others(run, self._axis),
+            f"threads {run.threads}" if self._threads_vary and self._axis != "threads" else "",
+            f"on {run.box}" if self._several_machines else "",
+            f"session {run.session[: self._session_cells]}" if self._with_session else "",
+            run.id[: self._run_cells] if self._with_run and kind != EAGER else "",
+        ]
+        return " ".join(filter(None, parts))
+
+    def _is_ambiguous(self, runs: Sequence[RunSummary]) -> bool:
+        places = [(self(run, _program(run)), _AXES[self._axis](run)) for run in runs]
+        return len(set(places)) < len(places)
+
+
+def _distinct(ids: Sequence[str]) -> int:
+    """Return the number of first characters, at least six, in which different ids differ."""
+    longest = max(map(len, ids), default=6)
+    return next((cells for cells in range(6, longest) if len({one[:cells] for one in ids}) == len(set(ids))), longest)
 
 
 def _side(run: RunSummary) -> float | None:
@@ -112,9 +151,8 @@ def _program(run: RunSummary) -> str:
 
 
 def _others(run: RunSummary, axis: Axis) -> list[str]:
-    """Return the requested values of the other properties."""
+    """Return the requested values of the other parts of the shape."""
     parts = [size_text(run.input_size)] if run.input_size is not None and axis != "input size" else []
     parts += [f"batch {run.batch}"] if run.batch is not None and axis != "batch" else []
     parts += [f"sequence {run.sequence}"] if run.sequence is not None and axis != "sequence" else []
-    varies_threads = run.variant is not None and " threads " in run.variant
-    return [*parts, *([f"threads {run.threads}"] if varies_threads and axis != "threads" else [])]
+    return parts

@@ -25,6 +25,8 @@ PREFIX = "hf:"
 
 _MOST_BYTES = 10_000_000
 _LENGTH = 128
+_IN_CACHE = "models--"
+"""The beginning of the names of models' folders in the Hugging Face cache."""
 _NOT_OF_THE_MODEL = ("architectures", "transformers_version", "torch_dtype", "dtype", "_name_or_path", "auto_map")
 _HEADS = ("ForSequenceClassification", "ForTokenClassification", "ForMaskedLM", "ForCausalLM", "LMHeadModel")
 _IMAGE_HEAD = "ForImageClassification"
@@ -94,7 +96,7 @@ def _place(text: str) -> tuple[Path, str, str, str]:
     organization, slash, name = text.partition("/")
     if not slash or "/" in name or not organization or text.startswith((".", "~")):
         raise UsageError(f"folder not found: {path}", "give a folder with a config.json, or hf:ORG/NAME")
-    cache = hub_cache() / f"models--{organization}--{name}"
+    cache = hub_cache() / f"{_IN_CACHE}{organization}--{name}"
     try:
         folder = cache / "snapshots" / (cache / "refs" / "main").read_text().strip()
     except OSError:
@@ -104,6 +106,15 @@ def _place(text: str) -> tuple[Path, str, str, str]:
             screen_hint="copy its folder to this machine and give hf:FOLDER",
         ) from None
     return folder, f"{PREFIX}{organization}/", name, text
+
+
+def cached_models() -> list[str]:
+    """Return the models in the Hugging Face cache, as ORG/NAME; none if it cannot be read."""
+    try:
+        names = [each.name.removeprefix(_IN_CACHE) for each in hub_cache().iterdir() if each.name.startswith(_IN_CACHE)]
+    except OSError:
+        return []
+    return sorted(name.replace("--", "/", 1) for name in names if "--" in name)
 
 
 def hub_cache() -> Path:

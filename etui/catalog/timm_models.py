@@ -110,6 +110,11 @@ def list_models() -> None:
     _table()
 
 
+def is_installed() -> bool:
+    """Whether timm is installed; imports nothing."""
+    return find_spec("timm") is not None
+
+
 def known_names() -> list[str]:
     """Return the architectures of the installed timm if their list is in the cache, else an empty list. Imports nothing
     and starts no process, for completion and suggestions."""
@@ -184,7 +189,7 @@ def _table() -> TimmTable:
 def _path() -> Path | None:
     """Return the file of the list of the installed timm's models; None if timm is not installed."""
     try:
-        installed = version("timm") if find_spec("timm") is not None else None
+        installed = version("timm") if is_installed() else None
     except (PackageNotFoundError, ValueError):
         return None
     return cache_dir() / f"timm-models-{_FORMAT}-{installed}.json" if installed is not None else None

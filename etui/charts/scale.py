@@ -83,9 +83,14 @@ def tick_label(value: float, ticks: list[float]) -> str:
 def _linear_ticks(low: float, high: float, most: int) -> list[float]:
     raw = (high - low) / most
     magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * magnitude for factor in (1, 2, 5, 10, 20) if factor * magnitude >= raw * (1 - 1e-9))
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
+    steps = [factor * magnitude for factor in (0.5, 1, 2, 5, 10, 20)]
+    at = next(index for index, step in enumerate(steps) if step >= raw * (1 - 1e-9))
+    for step in (steps[at], steps[max(0, at - 1)]):
+        first = math.ceil(low / step - 1e-9)
+        last = math.floor(high / step + 1e-9)
+        # A step as long as the axis may have no multiple within it.
+        if first <= last:
+            break
     return [float(f"{count * step:.12g}") for count in range(first, last + 1)]
 
 

@@ -36,17 +36,22 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sweep_lines(lines: Sequence[Line], canvas: Canvas, *, axis: str, unit: str = "ms", log: bool = False) -> Text:
-    """Draw up to ``SLOTS`` lines, each with its own glyph; the horizontal axis has the values of the points."""
+    """Draw up to ``SLOTS`` lines, each with its own glyph, but no more than there is room for their names; the
+    horizontal axis has the values of the points."""
     shown = [line for line in lines if line.steps][:SLOTS]
     if not shown:
         return centred_message(canvas, NOTHING)
     if canvas.width < 24 or canvas.height < 6:
         return centred_message(canvas, TOO_SMALL)
     palette, glyphs = canvas.palette, canvas.palette.glyphs
+    most_rows = max(1, canvas.height - 5)
+    legend = _legend_rows(shown, canvas, axis, len(lines) - len(shown))
+    while len(legend) > most_rows and len(shown) > 1:
+        shown = shown[:-1]
+        legend = _legend_rows(shown, canvas, axis, len(lines) - len(shown))
     ends = [end for line in shown for step in line.steps for end in (step.value, *(step.interval or ()))]
     scale = value_scale(ends, log=log)
-    legend = _legend_rows(shown, canvas, axis, len(lines) - len(shown))
-    grid, plot = start_plot(canvas, scale, unit, top=max(1, min(len(legend), canvas.height - 5)))
+    grid, plot = start_plot(canvas, scale, unit, top=min(len(legend), most_rows))
     vertical_axis(grid, plot, scale, palette)
     steps = {step.at: step.label for line in shown for step in line.steps}
     across = scale_over(list(steps), log=min(steps) > 0 and max(steps) >= 4 * min(steps), margin=0.05)

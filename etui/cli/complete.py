@@ -116,6 +116,10 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
         timm = (f"timm:{name}" for name in known_names())
         found += _items((name, "") for name in timm if name.startswith(incomplete))
+    if incomplete.startswith("hf:"):
+        from etui.catalog.hf_models import cached_models
+
+        found += _items((f"hf:{name}", "") for name in cached_models() if f"hf:{name}".startswith(incomplete))
     return found or complete_file(ctx, param, incomplete)
 
 

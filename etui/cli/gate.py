@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from etui.analysis.keep_fp32 import kept_fp32
-from etui.analysis.shape_range import shape_range
+from etui.analysis.gate_pairs import configuration_text, has_configuration_of, is_other_shape_or_threads
 from etui.cli.comparison_options import ComparisonOptions, comparison_options
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
@@ -19,7 +18,7 @@ from etui.cli.path_type import FILE_PATH
 from etui.cli.run_selection import selected_runs
 from etui.errors import EXIT_DONE, EXIT_USAGE, UsageError
 from etui.results import RunDocument
-from etui.text import LINE_CELLS, plain, shortened
+from etui.text import LINE_CELLS, counted, plain, shortened
 
 if TYPE_CHECKING:
     from etui.store import Store
@@ -61,8 +60,8 @@ def gate(
     """Fail if runs are worse than a baseline.
 
     Each run of the baseline is compared with the newest run of the same configuration (model, precision, delegate,
-    modules kept in FP32, requested shape, threads and method), or with the given RUNs. A newest run that failed or
-    timed out fails the gate. The default limit is --fail-if-slower 5.
+    modules kept in FP32, shape, threads and method), or with the given RUNs. A newest run that failed or timed out
+    fails the gate. Newer runs of other threads or shapes are named. The default limit is --fail-if-slower 5.
     """
     from etui.store.transfer import read_documents
 
@@ -92,45 +91,49 @@ def gate(
     return status
 
 
-def _configuration(document: RunDocument) -> tuple[str, ...]:
-    """Return what a run and its baseline have in common: model, precision and delegate first, then the modules kept in
-    FP32, and the shape, threads and method if these were requested."""
-    kept = ",".join(kept_fp32(document))
-    own = f"{document.precision}/{document.delegate}"
-    varied = document.configuration.removeprefix(own).strip()
-    return (
-        document.model.name,
-        document.precision,
-        document.delegate,
-        f"without {kept}" if kept else "",
-        varied,
-        shape_range(document.session.spec, is_dynamic=document.dynamic),
-    )
-
-
 def _named_configuration(document: RunDocument) -> str:
-    return shortened(" ".join(filter(None, _configuration(document))), LINE_CELLS)
+    return shortened(configuration_text(document), LINE_CELLS)
 
 
 def _newest(store: Store, kept: Sequence[RunDocument]) -> list[tuple[RunDocument, RunDocument]]:
     """Pair each run of the baseline with the newest run of its configuration that was measured or failed; report a
     baseline run without one on stderr."""
-    from etui.store.conditions import Condition
-
     pairs = []
     for base in kept:
-        names = ("model", "precision", "delegate")
-        where = [Condition(name, "=", value) for name, value in zip(names, _configuration(base), strict=False)]
-        ended = Condition("status", "in", ["done", "failed", "timed out"])
-        for summary in store.summaries([*where, ended, Condition("id", "!=", base.id)], limit=_MOST_LOOKED_AT):
-            candidate = store.document(summary.id, operators=False)
-            if _configuration(candidate) == _configuration(base):
-                pairs.append((base, candidate))
-                break
+        found, passed_over = _newest_of(store, base, kept)
+        name = _named_configuration(base)
+        if found is not None:
+            pairs.append((base, found))
         else:
-            name = _named_configuration(base)
             click.echo(f"etui: no finished run of {name} other than the baseline", err=True)
+        if passed_over:
+            newest = _named_configuration(passed_over[0])
+            count = counted(len(passed_over), "newer run")
+            caution = f"caution: {count} of other threads or shapes not compared with {name}, the newest {newest}"
+            click.echo(f"etui: {caution} (run {passed_over[0].id})", err=True)
     return pairs
+
+
+def _newest_of(
+    store: Store, base: RunDocument, kept: Sequence[RunDocument]
+) -> tuple[RunDocument | None, list[RunDocument]]:
+    """Return the newest ended run of the configuration of ``base``, and the runs of newer sessions that differ from all
+    of the baseline in their threads or shape only, the newest first."""
+    from etui.store.conditions import Condition
+
+    names = {"model": base.model.name, "precision": base.precision, "delegate": base.delegate}
+    where = [Condition(name, "=", value) for name, value in names.items()]
+    ended = Condition("status", "in", ["done", "failed", "timed out"])
+    passed_over: list[RunDocument] = []
+    for summary in store.summaries([*where, ended, Condition("id", "!=", base.id)], limit=_MOST_LOOKED_AT):
+        candidate = store.document(summary.id, operators=False)
+        if has_configuration_of(base, candidate):
+            others = [run for run in passed_over if run.session.id != candidate.session.id]
+            return candidate, others
+        is_known = any(has_configuration_of(each, candidate) for each in kept)
+        if is_other_shape_or_threads(base, candidate) and not is_known:
+            passed_over.append(candidate)
+    return None, passed_over
 
 
 def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> list[tuple[RunDocument, RunDocument]]:
@@ -139,11 +142,10 @@ def _named(store: Store, kept: Sequence[RunDocument], runs: Sequence[str]) -> li
     Raises:
         UsageError: there is no such run.
     """
-    by_configuration = {_configuration(base): base for base in kept}
     pairs = []
     for run_id in selected_runs(store, runs):
         candidate = store.document(run_id)
-        base = by_configuration.get(_configuration(candidate))
+        base = next((each for each in reversed(kept) if has_configuration_of(each, candidate)), None)
         name = _named_configuration(candidate)
         if base is None and len(kept) == 1:
             base = kept[0]

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from etui.cli import ascii_streams
 from etui.cli.failure import failure
 from etui.errors import EXIT_CANCELLED, EXIT_CROSSED, EXIT_DONE, EXIT_USAGE
 
@@ -100,8 +101,7 @@ class LazyGroup(click.Group):
             # A message would be written into the line that the user is typing.
             sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="replace")
+            ascii_streams.prepare(stream)
         stdout = sys.stdout
         try:
             status = super().main(args, prog_name, COMPLETE_VARIABLE, standalone_mode=False, **extra)

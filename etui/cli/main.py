@@ -32,6 +32,7 @@ COMMANDS = {
     "profile": ("etui.cli.profile:profile", "Profile the operators of a run, next to those of eager."),
     "summary": ("etui.cli.summary:summary", "Show the parameters, work and memory of a model by module."),
     "check-training": ("etui.cli.check_training:check_training", "Check whether a model trains."),
+    "peaks": ("etui.cli.peaks:peaks", "Measure the peaks of this machine, for rooflines."),
     "predict": ("etui.cli.predict:predict", "Predict a model in INT8 on an Arm Ethos-U, without the hardware."),
     "inspect": ("etui.cli.inspect:inspect", "Show the contents of a program, and whether it loads here."),
     "gate": ("etui.cli.gate:gate", "Fail if runs are worse than a baseline file."),

@@ -253,11 +253,14 @@ def _batches(items: Iterable[T]) -> Iterator[list[T]]:
 
 def _put_table(store: Store, query: _Query, limit: int, facts: Mapping[Fact[Any], int]) -> None:
     """Write the table in batches, and report on stderr if there are more runs."""
+    from etui.services.own_shape import own_shape_note
     from etui.store.run_pages import is_soon_counted
 
     where = query.where
     found = _found(store, query, limit + 1 if limit else 0)
     newest = next(found, None)
+    if note := own_shape_note(store, where):
+        click.echo(note, err=True)
     if newest is None:
         message = "no runs match; see etui runs for all of them" if where else f"{NOTHING_YET}; {WHAT_TO_START}"
         click.echo(message, err=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from etui import spec, text
 from etui.analysis import trust
+from etui.analysis.comparability import DEFAULT_METHOD
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.fact_columns import fact_cell, fact_column
@@ -138,6 +139,8 @@ def _special_cells(document: RunDocument) -> dict[Fact[Any], str]:
         cells[RunSummary.speedup] = marked(text.speedup(speedup.value, speedup.verdict), trusted)
     if accuracy is not None and accuracy.end_to_end.overall.exact:
         cells[RunSummary.sqnr_db] = "exact"
+    if document.method is None:
+        cells[RunSummary.method] = DEFAULT_METHOD
     if accuracy is None and document.status != "done":
         cells[RunSummary.verdict] = document.status
     return cells

@@ -31,6 +31,7 @@ def examine(database: Path, root: Path = Path("/")) -> list[Finding]:
         hardware.watching(root),
         hardware.virtual(root),
         hardware.memory(root),
+        hardware.peaks(),
         sqlite,
         software.database(database),
         software.database_file_system(database, root),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 from pathlib import Path
 
 from etui.doctor.finding import Finding
+from etui.errors import EtuiError
 from etui.host import cgroups, cuda, environment, sensors
 from etui.host.cpus import allowed_cpus, usable_cores
+from etui.store.kept_peaks import kept_peaks
 from etui.text import number, seconds, size
+from etui.wording.peaks import short
 
 _LITTLE_MEMORY_BYTES = 4_000_000_000
 _NO_MEMORY_BYTES = 1_000_000_000
@@ -175,6 +180,21 @@ def memory(root: Path) -> Finding:
             name="memory", status="warn", seen=seen, advice="stop other programs before preparing large models"
         )
     return Finding(name="memory", status="ok", seen=seen)
+
+
+def peaks() -> Finding:
+    """Check whether the peaks of this machine were measured, with which rooflines are compared."""
+    host = socket.gethostname()
+    with contextlib.suppress(EtuiError):
+        if found := kept_peaks(host):
+            threads = ", ".join(str(each.threads) for each in found)
+            return Finding(name="peaks", status="ok", seen=f"measured with {threads} threads: {short(found[-1])}")
+    return Finding(
+        name="peaks",
+        status="unknown",
+        seen="not measured: rooflines have nothing to compare with",
+        advice="etui peaks",
+    )
 
 
 def _text(path: Path) -> str:

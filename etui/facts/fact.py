@@ -44,8 +44,9 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     hidden when there is no room (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it
     grows to ``most`` or not at all; ``order_by`` the database column it sorts by and is filtered by, if that is not the
     first of the fact; ``whole`` that it is as wide as its widest text, up to ``most``, before other columns get room;
-    ``off`` that it is hidden unless it is chosen; ``tail`` the cells for what follows the integer part of a number, so
-    that decimal points align."""
+    ``narrow`` is the heading if there is no room for the whole one; ``cuts_middle`` that a text without room keeps its
+    end, too; ``off`` that it is hidden unless it is chosen; ``tail`` the cells for what follows the integer part of a
+    number, so that decimal points align."""
 
     heading: str = ""
     about: str = ""
@@ -56,6 +57,8 @@ class ScreenColumn(msgspec.Struct, frozen=True, kw_only=True):
     clips: bool = False
     order_by: str = ""
     whole: bool = False
+    narrow: str = ""
+    cuts_middle: bool = False
     off: bool = False
     tail: int | None = None
 

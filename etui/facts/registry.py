@@ -178,7 +178,7 @@ class RunSummary(StoredFacts):
         title="model",
         about="Model",
         filter=Filter(key="model", suggested=True),
-        screen=ScreenColumn(cells=10, most=26, spare=0, whole=True),
+        screen=ScreenColumn(cells=10, most=26, spare=0, whole=True, cuts_middle=True),
         comparison=Comparison(group="environment"),
         indexed=True,
         scanned=True,
@@ -190,7 +190,7 @@ class RunSummary(StoredFacts):
         title="precision",
         about="Precision",
         filter=Filter(key="precision", suggested=True),
-        screen=ScreenColumn(cells=9, most=22, spare=0, whole=True),
+        screen=ScreenColumn(cells=5, most=22, spare=0, whole=True, narrow="prec"),
         indexed=True,
         scanned=True,
     )
@@ -594,7 +594,7 @@ class RunSummary(StoredFacts):
         kind=BYTES,
         title="size",
         about="Size of the program",
-        filter=Filter(key="size", hint="in MB, or with its unit: size<500kB"),
+        filter=Filter(key="size", hint="in MB, or with its unit: size<500kB; the size of images is input_size"),
         better="lower",
         screen=ScreenColumn(about="Size of the program in MB", spare=7),
         comparison=Comparison(group="size"),
@@ -677,7 +677,11 @@ class RunSummary(StoredFacts):
         title="input size",
         about="Requested height and width of the images in pixels",
         columns=("input_height", "input_width"),
-        filter=Filter(key="input_size", names=("resolution",), hint="the height, such as input_size:224"),
+        filter=Filter(
+            key="input_size",
+            names=("resolution",),
+            hint="the height, such as input_size:224; -has:input_size finds the model's own",
+        ),
         screen=ScreenColumn(heading="input", spare=9, off=True),
         comparison=Comparison(group="environment", read=lambda run: run.input_size and size_text(run.input_size)),
         indexed=True,
@@ -687,7 +691,7 @@ class RunSummary(StoredFacts):
         kind=COUNT,
         title="batch",
         about="Requested number of items in one inference",
-        filter=Filter(key="batch"),
+        filter=Filter(key="batch", hint="-has:batch finds the model's own"),
         screen=ScreenColumn(cells=5, spare=9, off=True),
         # As text, like the threads: a property of the configuration has no best value.
         comparison=Comparison(group="environment", read=lambda run: None if run.batch is None else str(run.batch)),
@@ -698,7 +702,7 @@ class RunSummary(StoredFacts):
         kind=COUNT,
         title="sequence",
         about="Requested number of tokens of each text",
-        filter=Filter(key="sequence", names=("tokens",)),
+        filter=Filter(key="sequence", names=("tokens",), hint="-has:sequence finds the model's own"),
         screen=ScreenColumn(heading="seq", cells=5, spare=9, off=True),
         comparison=Comparison(
             group="environment", read=lambda run: None if run.sequence is None else str(run.sequence)
@@ -719,7 +723,7 @@ class RunSummary(StoredFacts):
         kind=TEXT,
         title="method",
         about="Measured method of a finished program",
-        filter=Filter(key="method", suggested=True),
+        filter=Filter(key="method", suggested=True, hint="-has:method finds forward"),
         screen=ScreenColumn(cells=8, most=16, spare=9, off=True),
         comparison=Comparison(group="environment"),
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from etui import text
 from etui.analysis import pareto, side_by_side
+from etui.analysis.comparability import work_of
 from etui.analysis.comparison import RunComparison, compare, usable
 from etui.analysis.flags import EAGER_FLAG
 from etui.analysis.relative_change import change, change_interval
@@ -274,6 +275,9 @@ def _accuracy_chart(
             )
         )
     eager = next((run.eager_latency_ms.median for run in runs if run.eager_latency_ms is not None), None)
+    if len({(work_of(run), run.threads) for run in runs}) > 1:
+        # Each shape and number of threads has its own.
+        eager = None
     remark = f"Not in the chart, without a latency or an accuracy: {', '.join(missing)}." if missing else ""
     return AccuracyChart(points=points, unit=measure, eager_ms=eager, remark=remark)
 
@@ -289,7 +293,8 @@ def _change(found: RunComparison, named: dict[str, str], place: int) -> Bar | No
     if found.ratio is None or found.refused:
         return None
     low, high = change_interval(found.ci95) if found.ci95 else (None, None)
-    return Bar(name=named[found.other], value=change(found.ratio), low=low, high=high, colour=place)
+    name = f"{named[found.other]} (per item)" if found.items is not None else named[found.other]
+    return Bar(name=name, value=change(found.ratio), low=low, high=high, colour=place)
 
 
 # Warnings and details

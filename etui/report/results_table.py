@@ -158,7 +158,8 @@ def _against_base(found: RunComparison | None) -> ResultCell:
         return ResultCell("1x", "muted")
     if found.ratio is None or found.refused:
         return ResultCell("not comparable", "warn")
-    return _speed(found.ratio, found.verdict)
+    cell = _speed(found.ratio, found.verdict)
+    return msgspec.structs.replace(cell, text=f"{cell.text} per item") if found.items is not None else cell
 
 
 def _speed(ratio: float, verdict: SpeedVerdict | None) -> ResultCell:

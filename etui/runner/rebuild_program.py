@@ -18,8 +18,10 @@ read before the user has allowed that file: see ``Trust``.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,11 +42,12 @@ from etui.catalog.find import (
 from etui.catalog.precisions import keeps, recipe
 from etui.errors import UsageError
 from etui.events import Event, utc_now
-from etui.jobs import BundleJob, BundleResult, JobFor, LowerJob, LowerResult, R
+from etui.jobs import BundleJob, BundleResult, DynamicDims, JobFor, LowerJob, LowerResult, R
 from etui.paths import absolute, cache_dir
 from etui.results import LIVE_STATUSES, RunDocument
+from etui.runner.dynamic_range import dynamic_dims, largest
 from etui.runner.program_cache import ProgramCache, machine_for, program_key, version_names, versions_for
-from etui.spec import WEIGHTS, Repeated, SessionSpec, Variant
+from etui.spec import WEIGHTS, Repeated, SessionSpec, Shape, Variant
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -85,14 +88,23 @@ class Untrusted(UsageError):
         super().__init__(message, plain(f"if you trust {'it' if len(named) == 1 else 'them'}, allow it with {options}"))
 
 
+class LoweredWith(msgspec.Struct, frozen=True, kw_only=True):
+    """The bundle that a program is exported and calibrated with, and the range of shapes that a dynamic one takes."""
+
+    bundle: BundleResult
+    dynamic: DynamicDims | None = None
+
+
 class RebuiltProgram(msgspec.Struct, frozen=True, kw_only=True):
     """A run's own program and its bundle. ``origin.model`` is the ``model`` of jobs; with the bundle it yields the
-    eager model, the inputs and the reference outputs."""
+    eager model, the inputs and the reference outputs. ``lowered_with`` is what the program is lowered with: None for a
+    dynamic program that was found in the cache, unless that was requested."""
 
     document: RunDocument
     origin: Repeated
     bundle: BundleResult
     lowered: LowerResult
+    lowered_with: LoweredWith | None = None
 
     @property
     def model(self) -> str:
@@ -128,6 +140,19 @@ def origin_of(document: RunDocument) -> Repeated:
         keep_fp32=spec.keep_fp32,
         allow_pickle=spec.allow_pickle,
         data=spec.data,
+        shapes=_shapes_of_program(document, spec),
+    )
+
+
+def _shapes_of_program(document: RunDocument, spec: SessionSpec) -> tuple[Shape, ...]:
+    """Return the shapes that a dynamic program was requested for; empty for a static program."""
+    like = document.precision, document.delegate
+    return tuple(
+        dict.fromkeys(
+            variant.shape
+            for variant in spec.variants
+            if document.dynamic and variant.dynamic and (variant.precision, variant.delegate) == like
+        )
     )
 
 
@@ -185,6 +210,8 @@ def check_rebuildable(document: RunDocument, trust: Trust) -> Repeated:
     cached = ProgramCache(cache_dir()).has(document.artifact.key)
     if machine or (changed and not cached):
         raise _changed(document, origin, machine + changed, cached=cached)
+    if document.dynamic and not cached and len(origin.shapes) < 2:
+        raise _no_range(document)
     return origin
 
 
@@ -199,12 +226,14 @@ async def rebuild_program(
     run_id: str | None = None,
     threads: int = 1,
     allow_pickle: bool = False,
+    to_lower_again: bool = False,
 ) -> RebuiltProgram:
     """Find the run's program and bundle in ``cache``, or have them prepared again there.
 
     ``say`` receives the workers' events, under ``run_id`` (default: the run itself). ``do`` has a job done, for callers
     that must be able to cancel it (default: ``workers.do``). ``threads`` are used for calibration. ``allow_pickle``
-    lets a ``.pt2`` file run code that it contains, as does the run's own setting.
+    lets a ``.pt2`` file run code that it contains, as does the run's own setting. ``to_lower_again`` sets
+    ``lowered_with`` of a dynamic program even if it is cached, which takes the bundles of all its shapes.
 
     Raises:
         EtuiError: the program is not available: see ``check_rebuildable``; or a worker failed, or the key changed, with
@@ -225,7 +254,7 @@ async def rebuild_program(
     # If the machine was not recorded it is assumed to be the same.
     machine = machine_for(document.delegate, document.environment) or machine_for(document.delegate)
 
-    def key_of(bundle_key: str, versions: dict[str, str]) -> str:
+    def key_of(bundle_key: str, versions: dict[str, str], dynamic: DynamicDims | None = None) -> str:
         return program_key(
             bundle_key=bundle_key,
             recipe=recipe(
@@ -237,9 +266,12 @@ async def rebuild_program(
             keep_fp32=keeps(document.precision, origin.keep_fp32),
             machine=machine,
             threads=document.threads,
+            dynamic=dynamic,
         )
 
-    async def make_bundle() -> BundleResult:
+    own_shape = variant_of(document).shape
+
+    async def make_bundle(shape: Shape = own_shape) -> BundleResult:
         return await do(
             BundleJob(
                 model=origin.model,
@@ -252,7 +284,7 @@ async def rebuild_program(
                 key=next((key for key in cache.bundle_keys() if key_of(key, stored) == artifact.key), None),
                 allow_pickle=allow_pickle or origin.allow_pickle,
                 data=origin.data,
-                shape=variant_of(document).shape,
+                shape=shape,
                 method=document.method,
             )
         )
@@ -260,19 +292,40 @@ async def rebuild_program(
     def log(message: str) -> None:
         say(Event(kind="log", message=message, at=utc_now(), run_id=run_id, stage="lower"))
 
+    async def find_range() -> LoweredWith:
+        """Return what a dynamic program is lowered with, as in its session: without the shapes that the model does not
+        take, which failed there too."""
+        from etui.runner.worker import WorkerFailed
+
+        bundles = []
+        for shape in origin.shapes:
+            with contextlib.suppress(WorkerFailed):
+                made = bundle if shape == own_shape else await cache.take_bundle(partial(make_bundle, shape), log)
+                bundles.append(made)
+        if len({each.key for each in bundles}) < 2:
+            raise _no_range(document)
+        dims = dynamic_dims([each.inputs.shapes for each in bundles])
+        return LoweredWith(bundle=largest(bundles), dynamic=dims)
+
     bundle = await cache.take_bundle(make_bundle, log)
-    key = key_of(bundle.key, installed)
     changed = _changed_content(document, bundle)
     lowered = await cache.take(artifact.key, log)
-    same_key = artifact.key in (key, key_of(bundle.key, stored))
-    if lowered is None and document.dynamic:
-        why = "it takes a range of shapes, and is no longer in the cache"
-        raise _unavailable(document, why, "measure the shapes again: etui run .. --dynamic", _MEASURE_HERE)
-    if lowered is not None and not changed and (same_key or lowered.artifact.sha256 == artifact.sha256):
+    lowered_with: LoweredWith | None = LoweredWith(bundle=bundle)
+    if document.dynamic:
+        lowered_with = await find_range() if lowered is None or to_lower_again else None
+    keys = [
+        key_of(lowered_with.bundle.key, versions, lowered_with.dynamic) if lowered_with else ""
+        for versions in (installed, stored)
+    ]
+    key, same_key = keys[0], artifact.key in keys
+    is_own = lowered is not None and lowered.artifact.sha256 == artifact.sha256
+    if lowered is not None and not changed and (same_key or is_own or lowered_with is None):
         log("cached, nothing to prepare")
         if differing := _changed_versions(document):
             log(f"the program was prepared with other package versions than are installed now: {', '.join(differing)}")
-        return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered)
+        return RebuiltProgram(
+            document=document, origin=origin, bundle=bundle, lowered=lowered, lowered_with=lowered_with
+        )
     cached = lowered is not None
     changed += _changed_versions(document)
     # A different key alone proves nothing: an earlier etui may have computed it from other parts.
@@ -280,23 +333,24 @@ async def rebuild_program(
     if key != artifact.key and not unchanged:
         changed = changed or [f"etui {document.etui_version} prepared it differently"]
         raise _changed(document, origin, changed, cached=cached)
+    assert lowered_with is not None
     lowered = await cache.take(key, log)
     if lowered is None:
         lowered = await do(
-            lower_job(document, origin, bundle, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)
+            lower_job(document, origin, lowered_with, key, str(cache.program_dir(key)), run_id=run_id, threads=threads)
         )
     if lowered.artifact.sha256 != artifact.sha256:
         log("prepared again from the same model, weights, recipe and versions, but the bytes differ")
-    return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered)
+    return RebuiltProgram(document=document, origin=origin, bundle=bundle, lowered=lowered, lowered_with=lowered_with)
 
 
 def lower_job(
-    document: RunDocument, origin: Repeated, bundle: BundleResult, key: str, program_dir: str, *, run_id: str,
+    document: RunDocument, origin: Repeated, lowered_with: LoweredWith, key: str, program_dir: str, *, run_id: str,
     threads: int, etrecord: bool = False,
 ) -> LowerJob:  # fmt: skip
     """Return the job that prepares a run's program in a folder, as originally requested."""
     return LowerJob(
-        bundle=bundle.path,
+        bundle=lowered_with.bundle.path,
         model=origin.model,
         precision=document.precision,
         delegate=document.delegate,
@@ -308,6 +362,7 @@ def lower_job(
         etrecord=etrecord,
         run_threads=document.threads,
         keep_fp32=keeps(document.precision, origin.keep_fp32),
+        dynamic=lowered_with.dynamic,
     )
 
 
@@ -383,6 +438,15 @@ def _changed_content(document: RunDocument, bundle: BundleResult) -> list[str]:
             f"its inputs were {document.inputs.detail} and are now {bundle.inputs.detail} with another content"
         )
     return changed
+
+
+def _no_range(document: RunDocument) -> UsageError:
+    return _unavailable(
+        document,
+        "it takes a range of shapes that is not known, and is no longer in the cache",
+        "measure the shapes again: etui run .. --dynamic",
+        _MEASURE_HERE,
+    )
 
 
 def _changed(document: RunDocument, origin: Repeated, changed: list[str], *, cached: bool) -> UsageError:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from etui.analysis.comparability import different_work
 from etui.catalog.find import Model, describe, find_model
 from etui.errors import UsageError
 from etui.host.cpus import usable_cores
@@ -24,6 +25,7 @@ from etui.services.request import check_threads, wait_quiet_min
 from etui.services.submit import submit
 from etui.spec import DEFAULT_TIMEOUT_S, PresetName, SessionSpec, Variant
 from etui.store import QueuedSession, Store
+from etui.text import plain
 
 
 class DuelOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +78,7 @@ def plan_duel(store: Store, run_a: str, run_b: str, options: DuelOptions) -> Due
             "name two runs; etui run measures a single program again",
             screen_hint="choose two runs",
         )
+    _check_same_work(first, second, options)
     origins = [
         check_rebuildable(document, Trust(imported=store.is_imported(document.id), files=options.trusted_files))
         for document in documents
@@ -103,6 +106,29 @@ def plan_duel(store: Store, run_a: str, run_b: str, options: DuelOptions) -> Due
     )
     models = {variant: find_model(origin.model) for variant, origin in zip(variants, origins, strict=True)}
     return DuelPlan(spec=spec, runs=(first, second), models=models)
+
+
+def _check_same_work(first: RunDocument, second: RunDocument, options: DuelOptions) -> None:
+    """Raise UsageError if a duel cannot answer which of two runs is faster: their inferences do different work, or they
+    are the same program with different threads, of which a duel would measure it with one number."""
+    compare = f"etui compare {first.id[:6]} {second.id[:6]} shows them side by side"
+    if differing := different_work(first, second):
+        raise UsageError(
+            plain(f"a duel of runs {first.id} and {second.id} has no answer: {differing}"),
+            f"choose runs of one shape and method; {compare}",
+            screen_hint="choose runs of one shape and method",
+        )
+    programs = [document.artifact.sha256 if document.artifact else None for document in (first, second)]
+    threads = [first.threads, second.threads]
+    same_program = programs[0] is not None and programs[0] == programs[1]
+    if options.threads is None and same_program and None not in threads and threads[0] != threads[1]:
+        raise UsageError(
+            f"runs {first.id} and {second.id} are the same program with {threads[0]} and {threads[1]} threads, and a"
+            " duel measures both with the same number",
+            f"give it with --threads N, or measure both numbers in one session: etui run --threads"
+            f" {threads[0]},{threads[1]}",
+            screen_hint="measure both numbers of threads in one session",
+        )
 
 
 def _threads(first: RunDocument, second: RunDocument) -> int | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from etui.services.request import is_as_is
 from etui.services.session_config import Session
-from etui.services.time_estimate import SimilarRun, estimate, has_known_size, newest_similar
+from etui.services.time_estimate import SimilarRun, estimate, is_known, newest_similar
 from etui.spec import Variant, stored_name
 from etui.store import Store
 
@@ -70,8 +70,7 @@ def _session(store: Store | None, session: Session, cache: Path, cores: int) -> 
     spec, model = session.spec, session.model
     similar: dict[Variant, SimilarRun] = {} if store is None else newest_similar(store, spec, model, cache)
     result = estimate(spec, model, similar, cores)
-    is_guess = not has_known_size(model) and len(similar) < len(spec.variants)
-    is_unknown = is_guess or spec.export_only_dir is not None
+    is_unknown = not is_known(spec, model, similar) or spec.export_only_dir is not None
     return ForeseenSession(
         model=model.name,
         programs=tuple(

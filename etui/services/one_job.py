@@ -57,10 +57,11 @@ def run_job(
     limit_s: float,
     log: Callable[[Event], object] = lambda event: None,
     stopped: Callable[[], bool] = lambda: False,
+    nice: int = NICE,
 ) -> R:
-    """Return the result of a job done in a process of low priority, which is killed after ``limit_s`` seconds and if
-    this function is interrupted, and soon after ``stopped`` returns True. ``log`` is called with the events that the
-    job reports.
+    """Return the result of a job done in a process of low priority (``nice``), which is killed after ``limit_s``
+    seconds and if this function is interrupted, and soon after ``stopped`` returns True. ``log`` is called with the
+    events that the job reports.
 
     Raises:
         JobFailed: the job reported an error.
@@ -70,7 +71,7 @@ def run_job(
         EtuiError: the process cannot be started.
     """
     answer: Done | JobError | None = None
-    with _process(job) as (process, answers):
+    with _process(job, nice) as (process, answers):
         try:
             for line in lines(answers, time.monotonic() + limit_s, stopped):
                 received = _decoded(line)
@@ -126,12 +127,12 @@ def ending(status: int) -> str:
 
 
 @contextlib.contextmanager
-def _process(job: JobFor[R]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _process(job: JobFor[R], nice: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A process that does the job, and the descriptor of its answers; killed at the end with everything it started."""
     read, write = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "etui.engine.process.single_job", str(write), str(NICE)],
+            [sys.executable, "-m", "etui.engine.process.single_job", str(write), str(nice)],
             pass_fds=(write,),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

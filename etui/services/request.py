@@ -22,7 +22,7 @@ from etui.files.hashing import file_stamp
 from etui.host.cpus import usable_cores
 from etui.magnitudes import MOST_COUNTED
 from etui.paths import absolute
-from etui.services.shapes import ShapeError, expanded, single_threads
+from etui.services.shapes import ShapeError, check_varied, expanded, single_threads
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -33,11 +33,13 @@ from etui.spec import (
     PresetName,
     Priority,
     SessionSpec,
+    Shape,
     Variant,
 )
 
 FieldName = Literal[
     "model",
+    "methods",
     "precision",
     "delegate",
     "weights",
@@ -411,6 +413,19 @@ def check_preset(text: str) -> PresetName:
     return PRESETS[text].name
 
 
+def check_shapes(model: Model | None, options: Options) -> list[Shape]:
+    """Return the shapes that options request. Raises FieldError if one is invalid or, as far as is known without
+    loading it, the model does not take it; None for a model that is not known."""
+    try:
+        return check_varied(model, options)
+    except ShapeError as error:
+        raise _of_shape(error) from error
+
+
+def _of_shape(error: ShapeError) -> FieldError:
+    return FieldError(error.name, error.message, error.hint, screen_hint=error.screen_hint)
+
+
 def specification(
     model: Model, variants: Iterable[Variant], options: Options, *, export_only_dir: str | None = None
 ) -> SessionSpec:
@@ -421,10 +436,15 @@ def specification(
     try:
         variants = expanded(model, variants, options)
     except ShapeError as error:
-        raise FieldError(error.name, error.message, error.hint) from error
+        raise _of_shape(error) from error
     for variant in variants:
         if variant.dynamic and variant.delegate in BASELINES:
-            raise FieldError("dynamic", f"{variant.delegate} is measured only in fixed shapes", "omit --dynamic")
+            raise FieldError(
+                "dynamic",
+                f"{variant.delegate} is measured only in fixed shapes",
+                "omit --dynamic",
+                screen_hint="choose no",
+            )
     variants = tuple(with_baselines(model, variants, options.baselines))
     return SessionSpec(
         model=model.reference,

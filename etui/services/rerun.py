@@ -11,7 +11,7 @@ from etui.errors import UsageError
 from etui.results import RunDocument
 from etui.runner.rebuild_program import Trust, trusted_origin, variant_of
 from etui.services.request import check_kept, check_threads, wait_quiet_min
-from etui.spec import SessionSpec, Variant
+from etui.spec import Repeated, SessionSpec, Variant
 
 
 def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str]) -> SessionSpec:
@@ -27,7 +27,7 @@ def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str
     origin = trusted_origin(document, trust)
     model = find_model(origin.model)
     spec = msgspec.convert(document.session.spec, SessionSpec)
-    variants = _variants(document, spec)
+    variants = _variants(document, origin)
     return msgspec.structs.replace(
         spec,
         model=origin.model,
@@ -46,16 +46,17 @@ def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str
     )
 
 
-def _variants(document: RunDocument, spec: SessionSpec) -> tuple[Variant, ...]:
+def _variants(document: RunDocument, origin: Repeated) -> tuple[Variant, ...]:
     """Return the variant of a run; for a dynamic program those of all of its shapes, which are its range."""
     own = variant_of(document)
     if not own.dynamic:
         return (own,)
-    like = (own.precision, own.delegate)
-    every = [each for each in spec.variants if each.dynamic and (each.precision, each.delegate) == like]
-    if len(every) < 2:
+    if len(origin.shapes) < 2:
         raise UsageError(
             f"run {document.id} has a program for a range of shapes, which this run alone does not determine",
             "choose a run of the session that measured the shapes",
         )
-    return tuple(msgspec.structs.replace(each, repeats=None) for each in every)
+    return tuple(
+        msgspec.structs.replace(own, input_size=shape.input_size, batch=shape.batch, sequence=shape.sequence)
+        for shape in origin.shapes
+    )

@@ -23,7 +23,7 @@ MOST_PIXELS, MOST_BATCH, MOST_SEQUENCE = 8192, 4096, 1 << 20
 
 _SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[x×]\s*(\d{1,6})\s*)?", re.IGNORECASE)
 
-Name = Literal["input_size", "batch", "sequence", "dynamic"]
+Name = Literal["input_size", "batch", "sequence", "dynamic", "threads"]
 T = TypeVar("T")
 
 
@@ -54,8 +54,8 @@ class Varied(Protocol):
 class ShapeError(UsageError):
     """The option ``name`` is invalid, or the model does not have what it varies."""
 
-    def __init__(self, name: Name, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
+    def __init__(self, name: Name, message: str, hint: str = "", *, screen_hint: str | None = None) -> None:
+        super().__init__(message, hint, screen_hint=screen_hint)
         self.name: Name = name
 
 
@@ -102,13 +102,13 @@ def expanded(model: Model, variants: Iterable[Variant], varied: Varied) -> tuple
         ShapeError: the model does not have what an option varies, as far as its catalog entry says; or there would be
             more than ``MOST_VARIANTS``.
     """
-    shapes, threads = shapes_of(varied), tuple(dict.fromkeys(varied.threads))
-    _check_model(model, varied, shapes)
+    shapes, threads = check_varied(model, varied), tuple(dict.fromkeys(varied.threads))
     if varied.dynamic and len(shapes) < 2:
         raise ShapeError(
             "dynamic",
             "a dynamic program needs at least two shapes",
             "give a list: --input-size 128,224 or --batch 1,8 or --sequence 16,128",
+            screen_hint="enter several sizes, batches or lengths, separated by commas",
         )
     result = []
     for variant in variants:
@@ -126,12 +126,22 @@ def expanded(model: Model, variants: Iterable[Variant], varied: Varied) -> tuple
                 )
             )
     if len(result) > MOST_VARIANTS:
+        several: tuple[Name, ...] = ("input_size", "batch", "sequence", "threads")
         raise ShapeError(
-            "input_size" if varied.input_size else "batch",
+            next((name for name in several if len(getattr(varied, name)) > 1), "batch"),
             f"{len(result)} variants are more than the {MOST_VARIANTS} of one session",
             "give fewer shapes, threads, precisions or delegates, or divide them among several runs",
         )
     return tuple(result)
+
+
+def check_varied(model: Model | None, varied: Varied) -> list[Shape]:
+    """Return the shapes (see ``shapes_of``). Raises ShapeError if one is invalid or, as far as its catalog entry says,
+    the model does not take it; None for a model that is not known."""
+    shapes = shapes_of(varied)
+    if model is not None:
+        _check_model(model, varied, shapes)
+    return shapes
 
 
 def check_shape(model: Model, shape: Shape) -> None:
@@ -154,6 +164,7 @@ def _check_model(model: Model, varied: Varied, shapes: Sequence[Shape]) -> None:
             names[0],
             f"{model.name} is a finished program: the shapes of its inputs are fixed",
             f"omit --{names[0].replace('_', '-')}, or run its model",
+            screen_hint="leave it empty, or run its model",
         )
     if isinstance(model, ModelEntry):
         for shape in shapes:
@@ -163,7 +174,9 @@ def _check_model(model: Model, varied: Varied, shapes: Sequence[Shape]) -> None:
 def _check_entry(entry: ModelEntry, shape: Shape) -> None:
     if shape.input_size is not None:
         if entry.image is None:
-            raise ShapeError("input_size", f"{entry.name} takes no images", "use --sequence or --batch")
+            raise ShapeError(
+                "input_size", f"{entry.name} takes no images", "use --sequence or --batch", screen_hint="leave it empty"
+            )
         own = (entry.image.size, entry.image.size)
         if entry.fixed_size and shape.input_size != own:
             raise ShapeError(
@@ -171,14 +184,18 @@ def _check_entry(entry: ModelEntry, shape: Shape) -> None:
                 f"{entry.name} does not take images of {size_text(shape.input_size)}: its position embeddings are for"
                 f" {size_text(own)}",
                 f"use --input-size {entry.image.size}",
+                screen_hint="leave it empty",
             )
     if shape.sequence is not None:
         if entry.text is None:
-            raise ShapeError("sequence", f"{entry.name} takes no text", "use --input-size or --batch")
+            raise ShapeError(
+                "sequence", f"{entry.name} takes no text", "use --input-size or --batch", screen_hint="leave it empty"
+            )
         longest = entry.longest or entry.text.length
         if shape.sequence > longest:
             raise ShapeError(
                 "sequence",
                 f"{entry.name} does not take {shape.sequence} tokens: its position embeddings are for {longest}",
                 f"use at most --sequence {longest}",
+                screen_hint=f"enter at most {longest}",
             )

@@ -32,7 +32,7 @@ from etui.text import plain
 LIMIT_S = 300.0
 
 _FOLDER = "summaries"
-_VERSION = 1
+_VERSION = 2
 """Increase it when the same model gives another summary than before."""
 
 

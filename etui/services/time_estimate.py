@@ -222,6 +222,11 @@ def has_known_size(model: Model) -> bool:
     return isinstance(model, ModelEntry) and model.parameters > 0
 
 
+def is_known(spec: SessionSpec, model: Model, similar_runs: Collection[Variant]) -> bool:
+    """Whether a session's time can be estimated: the size of its model is known, or every variant has a similar run."""
+    return has_known_size(model) or all(variant in similar_runs for variant in spec.variants)
+
+
 def work(model: Model, shape: Shape) -> float:
     """Return the amount of computation at a shape relative to the model's own: pixels, items and tokens."""
     factor = float(shape.batch or 1)

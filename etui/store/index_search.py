@@ -106,6 +106,20 @@ def source(connection: sqlite3.Connection, condition: Condition) -> Source | Non
     return _by_values(connection, column, condition)
 
 
+def values_with_word(connection: sqlite3.Connection, condition: Condition, column: str) -> Condition | None:
+    """Return the condition on a text column to which a search in all text columns is equal, because no other column has
+    the word; None if another column has it, or if the column has too many values."""
+    if condition.column != ANY_TEXT or condition.negated or column not in WORDS or " " in str(condition.value):
+        return None
+    for other in WORDS:
+        if other != column:
+            rows = source(connection, Condition(other, "contains", condition.value))
+            if rows is None or size_up_to(connection, rows, 0):
+                return None
+    found = _matching_values(connection, column, Condition(column, "contains", condition.value))
+    return None if found is None else Condition(column, "in", found[0])
+
+
 def exact_size(connection: sqlite3.Connection, rows: Source) -> int:
     """Return the number of rows of a source."""
     if rows.overlap:
@@ -185,21 +199,32 @@ def _present_values(column: str) -> str:
 def _by_values(connection: sqlite3.Connection, column: str, condition: Condition) -> Source | None:
     """Return the rows with those values of a column that match the condition; None if the column has too many
     values."""
+    found = _matching_values(connection, column, condition)
+    if found is None:
+        return None if condition.negated or condition.operator == "!=" else _by_scan(connection, column, condition)
+    matching, missing_matches = found
+    parts = []
+    if matching:
+        parts.append(_part(column, f"{column} IN ({', '.join('?' * len(matching))})", matching))
+    if missing_matches:
+        parts.append(_part(column, f"{column} IS NULL", ()))
+    return Source(tuple(parts))
+
+
+def _matching_values(
+    connection: sqlite3.Connection, column: str, condition: Condition
+) -> tuple[list[object], bool] | None:
+    """Return the values of a column that match a condition, and whether a missing value does; None if the column has
+    too many values."""
     expression, values = predicate(condition, "value")
     rows = connection.execute(
         f"{_present_values(column)} SELECT value, {expression} AS matches FROM present LIMIT ?",  # noqa: S608
         (*values, _FEW_VALUES + 2),
     ).fetchall()
     if rows[-1]["value"] is not None:
-        return None if condition.negated or condition.operator == "!=" else _by_scan(connection, column, condition)
+        return None
     missing = rows.pop()
-    matching = [row["value"] for row in rows if row["matches"]]
-    parts = []
-    if matching:
-        parts.append(_part(column, f"{column} IN ({', '.join('?' * len(matching))})", matching))
-    if missing["matches"]:
-        parts.append(_part(column, f"{column} IS NULL", ()))
-    return Source(tuple(parts))
+    return [row["value"] for row in rows if row["matches"]], bool(missing["matches"])
 
 
 def _by_scan(connection: sqlite3.Connection, column: str, condition: Condition) -> Source:

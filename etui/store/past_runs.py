@@ -16,7 +16,7 @@ from typing import cast
 import msgspec
 
 from etui import text
-from etui.analysis.comparability import settings_text
+from etui.analysis.comparability import DEFAULT_METHOD, settings_text
 from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
 from etui.analysis.shape_range import shape_range
@@ -184,7 +184,7 @@ def _configuration(row: sqlite3.Row) -> Configuration:
         weights=UNKNOWN if known.weights is None else _hashed(known.weights.kind, known.weights.sha256),
         shapes=_shapes(known.inputs),
         dynamic=shape_range(_spec(row, known), is_dynamic=bool(row["dynamic"])),
-        method=row["method"] or "",
+        method="" if row["method"] == DEFAULT_METHOD else row["method"] or "",
         inputs=UNKNOWN if known.inputs is None else _hashed(known.inputs.kind, known.inputs.sha256),
         threads=UNKNOWN if row["threads"] is None else str(row["threads"]),
         # Not set for a run that failed before measurement or that computes in its nominal precision.

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cached_property
 
 import msgspec
 
 from etui.facts import RunSummary
 from etui.store.columns import IN_ORDER, SELECTED, summary_of
 from etui.store.conditions import SCAN, Condition, columns_of, is_scannable, known_column, where_clause
-from etui.store.index_search import INDEXES, Source, exact_size, held, size_up_to, source
+from etui.store.index_search import INDEXES, Source, exact_size, held, size_up_to, source, values_with_word
 
 _FEW = 1_500
 """Up to this number of runs are looked up and sorted at once."""
@@ -46,7 +46,7 @@ Bounds = tuple[str, list[object]]
 """A part of the sort order as an SQL condition, and its values."""
 
 
-class _Shown(NamedTuple):
+class _Shown(msgspec.Struct, frozen=True):
     """What a table shows for a column that has no value: an SQL expression, its index, and the columns that it
     reads."""
 
@@ -175,10 +175,24 @@ class _Search:
                 most, smallest = size, candidate
         return smallest
 
+    @cached_property
+    def _by_condition(self) -> list[Source | None]:
+        return [source(self.connection, condition) for condition in self.where]
+
+    @cached_property
+    def narrowing(self) -> tuple[str, list[object]]:
+        """The conditions on the sorted column itself, which its index evaluates without looking up rows, and those on
+        any text if only this column has it."""
+        on_column = [condition for condition in self.where if condition.column == self.sorting.key]
+        if self.many:
+            with_word = (values_with_word(self.connection, condition, self.sorting.key) for condition in self.where)
+            on_column += [condition for condition in with_word if condition is not None]
+        clause, values = where_clause(on_column)
+        return clause.replace("WHERE", " AND", 1), values
+
     def _find_sources(self) -> list[Source]:
         """Return the sources from indexes for the conditions, or one source of a few rows with all matching runs."""
-        by_condition = [source(self.connection, condition) for condition in self.where]
-        sources = [candidate for candidate in by_condition if candidate is not None]
+        sources = [candidate for candidate in self._by_condition if candidate is not None]
         for candidate in sources:
             if (few := held(self.connection, [candidate], _HELD)) is not None:
                 return [few]
@@ -194,8 +208,7 @@ class _Search:
         have most of the runs, or that no index answers."""
         if self._known is None:
             sources, rest, half = [], [], self.runs // 2
-            for condition in self.where:
-                candidate = source(self.connection, condition)
+            for condition, candidate in zip(self.where, self._by_condition, strict=True):
                 if candidate is not None and size_up_to(self.connection, candidate, half) <= half:
                     sources.append(candidate)
                 else:
@@ -436,19 +449,12 @@ def _walk(
     return numbers[::-1] if backwards else numbers
 
 
-def _narrowing(search: _Search) -> tuple[str, list[object]]:
-    """Return the conditions on the sorted column itself, which its index evaluates without looking up rows."""
-    on_column = [condition for condition in search.where if condition.column == search.sorting.key]
-    clause, values = where_clause(on_column)
-    return clause.replace("WHERE", " AND", 1), values
-
-
 def _scan_index(
     search: _Search, rare: Source, pieces: Sequence[Bounds], wanted: int, at_least: int, *, backwards: bool
 ) -> list[int] | None:
     """Return the rows of ``_walk`` by a scan of the sorted column's index for the rows of a source; None if these are
     far apart in it."""
-    narrowing, narrow = _narrowing(search)
+    narrowing, narrow = search.narrowing
     among, source_values = rare.condition()
     among = among.replace("rowid IN", "passed.number IN", 1)
     along = search.sorting.clause(backwards=backwards, in_piece=True)
@@ -482,7 +488,7 @@ def _follow_index(
     sorting, where = search.sorting, search.where
     used = ", ".join(["rowid AS number", *columns_of(where)])
     along = sorting.clause(backwards=backwards, in_piece=True)
-    narrowing, narrow = _narrowing(search)
+    narrowing, narrow = search.narrowing
     index, among, fixed = path
     numbers: list[int] = []
     for bound, bounds in pieces:

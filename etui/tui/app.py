@@ -27,7 +27,7 @@ from etui.config import LoadedConfig
 from etui.errors import EXIT_FAILED, EtuiError
 from etui.events import Event
 from etui.facts import RunSummary
-from etui.text import plain
+from etui.text import in_ascii, plain
 from etui.tui import themes
 from etui.tui.database import Database
 from etui.tui.defect_guard import TOO_MANY, Defects
@@ -236,7 +236,7 @@ class EtuiApp(ScreenHost, PaletteHost):
 
     def say(self, message: str, severity: Severity = "information", *, title: str = "", keep: bool = False) -> None:
         """Show a notice. Errors, and with ``keep`` all messages, are also added to the history of notices."""
-        message = plain(message)
+        message = in_ascii(plain(message)) if self._ascii else plain(message)
         timeout_s = _PROBLEM_S if severity == "error" else None
         self.notify(message, title=title, severity=severity, markup=False, timeout=timeout_s)
         if keep or severity == "error":

@@ -39,6 +39,11 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     levels: str = "▁▂▃▄▅▆▇█"
     """The levels of a sparkline, lowest first."""
 
+    @property
+    def is_unicode(self) -> bool:
+        """Whether the terminal has more than ASCII."""
+        return not self.cut.isascii()
+
     def of_status(self, status: str) -> str:
         """Return the symbol of a run's status."""
         return {

@@ -15,6 +15,12 @@ BASIS = {"similar": "from similar runs", "size": "by model size", "both": "partl
 SHORT_BASIS = {"similar": "similar runs", "size": "by model size", "both": "partly by size"}
 """The same where there is less room."""
 
+UNKNOWN_TIME = "time unknown before its first run"
+"""Instead of an estimate, if the size of the model is not known and not all configurations have a similar run."""
+
+SHORT_UNKNOWN_TIME = "time unknown"
+"""The same where there is less room."""
+
 READING_TIMM = "reading the models of the installed timm"
 """The state of the model's field until timm's models are listed."""
 
@@ -31,7 +37,13 @@ _HINTS: dict[FieldName, str] = {
     "seed": "Seed for synthetic weights, inputs and the order of blocks. Empty: 0.",
     "repeat": "Total timed inferences per variant, spread over the blocks. Empty: as many as fit the preset's seconds.",
     "warmup": "Warm-up inferences in each block. Empty: until the latency is stable.",
-    "threads": "Threads, for eager and ExecuTorch. Empty: all cores.",
+    "threads": "Threads of eager and ExecuTorch, separated by commas: 1,2. Each of several is a variant. Empty: all"
+    " cores.",
+    "input_size": "Sizes of the images in pixels, separated by commas: 128,224 or 160x320 (height x width). Each is a"
+    " variant.",
+    "sequence": "Lengths of the texts in tokens, separated by commas: 16,64,128. Each is a variant.",
+    "batch": "Numbers of items in one inference, separated by commas: 1,4. Each is a variant.",
+    "dynamic": "yes: also measure, at each shape, one program that is lowered for the range of the shapes.",
     "priority": "Place in the queue: before the waiting sessions of lower priority. What runs is not interrupted.",
     "timeout": f"Time limit of the session, in seconds. Empty: {DEFAULT_TIMEOUT_S:.0f}.",
 }

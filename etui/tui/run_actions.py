@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from etui.analysis_kinds.profile import ProfileOptions
     from etui.catalog.find import Model
     from etui.services.queue_estimate import Ahead
+    from etui.services.summarize import Request
     from etui.spec import PresetName, SessionSpec
+    from etui.tui.database import Database
 
 T = TypeVar("T")
 
@@ -340,15 +342,37 @@ class RunActions:
     def summarize_model(self, run_id: str) -> None:
         """Show the summary of a run's model, at the shape of the run."""
 
+        def complain(error: EtuiError) -> None:
+            self._app.complain(error, "Cannot summarize the model")
+
+        self.find_model(run_id, self._app.database, self._app.open_model_summary, complain)
+
+    def find_model(
+        self,
+        run_id: str,
+        database: Database,
+        use: Callable[[Request], object],
+        fail: Callable[[EtuiError], object],
+    ) -> None:
+        """Call ``use`` with the request for a summary of a run's model, at the shape of the run; ``fail`` if it cannot
+        be found. For a file that an imported run names, the user is asked first."""
+
         async def work(trusted_files: tuple[str, ...]) -> None:
-            from etui.runner.rebuild_program import Trust
-            from etui.services.summarize import Request, request_of_run
+            from etui.runner.rebuild_program import Trust, Untrusted
+            from etui.services.summarize import request_of_run
 
             def read(store: Store) -> Request:
                 trust = Trust(imported=store.is_imported(run_id), files=trusted_files)
                 return request_of_run(store.document(run_id, operators=False), trust)
 
-            self._app.open_model_summary(await self._app.database.read(read))
+            try:
+                request = await database.read(read)
+            except Untrusted:
+                raise
+            except EtuiError as error:
+                fail(error)
+            else:
+                use(request)
 
         self._start_trusting(work, (), title="Cannot summarize the model")
 

@@ -17,7 +17,7 @@ from etui.facts.kinds import MILLISECONDS, TIME
 from etui.results import LIVE_STATUSES
 from etui.spec import size_text
 from etui.table_columns import fitting_columns
-from etui.text import bare_ratio, moment, number, plain, width
+from etui.text import bare_ratio, in_ascii, moment, number, plain, width
 from etui.tui.glyphs import TRUST_TONES, Glyphs
 
 Cell = tuple[str, Tone]
@@ -25,6 +25,8 @@ GAP = 1
 _KEPT = (5, 0)
 """Columns that are shown whole get room before columns with a higher ``spare`` than the first of these; if there is no
 room for those up to it, the second."""
+_LEAST_OF_BOTH = 8
+"""In fewer cells, a text is cut at its end."""
 _INTEGER_PART = re.compile(r"\D*\d[\d,]*")
 
 
@@ -32,7 +34,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A column. ``title`` includes the unit; ``cells`` is its width, ``most`` its maximum width if there is room;
     ``order_by`` the database column it sorts by; ``spare`` the order in which columns are hidden when there is no room
     (highest first, 0 never); ``clips`` that its text is readable when cut off, and that it grows to ``most`` or not at
-    all; ``whole`` that it is as wide as its widest text, up to ``most``; ``off`` that it is hidden unless chosen."""
+    all; ``whole`` that it is as wide as its widest text, up to ``most``; ``narrow`` is its title if it is narrower than
+    that; ``cuts_middle`` that a text keeps its end if it is cut; ``off`` that it is hidden unless chosen."""
 
     name: str
     title: str
@@ -46,7 +49,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     descends: bool = False
     clips: bool = False
     whole: bool = False
+    narrow: str = ""
+    cuts_middle: bool = False
     off: bool = False
+
+    def title_in(self, cells: int) -> str:
+        """Return the heading in this number of cells."""
+        return self.narrow if self.narrow and cells < len(self.title) else self.title
 
 
 class LiveRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,8 +148,9 @@ def _delegate(run: RunSummary, _glyphs: Glyphs) -> Cell:
     return plain(" ".join([*parts, *(["dyn"] if run.dynamic else []), *([run.method] if run.method else [])])), ""
 
 
-def _note(run: RunSummary, _glyphs: Glyphs) -> Cell:
-    return plain(run.note or (run.error or "")), "" if run.note else "faint"
+def _note(run: RunSummary, glyphs: Glyphs) -> Cell:
+    note = plain(run.note or (run.error or ""))
+    return note if glyphs.is_unicode else in_ascii(note), "" if run.note else "faint"
 
 
 def live_cell(column: Column, run: RunSummary, live: LiveRow, cells: int, glyphs: Glyphs) -> Cell:
@@ -212,6 +222,8 @@ def _column(fact: Fact[Any], layout: ScreenColumn) -> Column:
         descends=fact.better == "higher" or fact.kind is TIME,
         clips=layout.clips,
         whole=layout.whole,
+        narrow=layout.narrow,
+        cuts_middle=layout.cuts_middle,
         off=layout.off,
     )
 
@@ -242,11 +254,21 @@ def sized_columns(
         room = available - (sum(column.cells + GAP for column in kept) - GAP)
         if room >= 0:
             break
+    wholes = [column for column in columns if column.whole]
+    # Texts in the width of a title come before longer ones.
+    for column, most in [
+        *((one, max(one.cells, len(one.title))) for one in wholes),
+        *((one, one.most) for one in wholes),
+    ]:
+        wanted = min(most, (widest or {}).get(column.name, 0)) - cells[column.name]
+        more = max(0, min(room, wanted))
+        cells[column.name] += more
+        room -= more
     for column in columns:
-        if column.whole and room > 0:
-            more = max(0, min(room, min(column.most, (widest or {}).get(column.name, 0)) - column.cells))
-            cells[column.name] += more
-            room -= more
+        # A whole title does not hide a column that would be kept.
+        grown = cells | {column.name: max(cells[column.name], len(column.title))}
+        if column.narrow and _kept_in(columns, grown, available) == _kept_in(columns, cells, available):
+            cells = grown
     fitting = fitting_columns(list(cells.values()), [column.spare for column in columns], available, gap=GAP)
     shown = [columns[index] for index in fitting]
     room = available - (sum(cells[column.name] + GAP for column in shown) - GAP)
@@ -260,6 +282,14 @@ def sized_columns(
     return widths
 
 
+def _kept_in(columns: Sequence[Column], cells: Mapping[str, int], available: int) -> list[int] | None:
+    """Return the indices of the columns to keep that fit ``available`` cells with these widths; None if even those
+    that are never hidden do not fit."""
+    kept = [column for column in columns if column.spare <= _KEPT[0]]
+    shown = fitting_columns([cells[one.name] for one in kept], [one.spare for one in kept], available, gap=GAP)
+    return shown if sum(cells[kept[index].name] + GAP for index in shown) - GAP <= available else None
+
+
 def arrowed(title: str, cells: int, glyphs: Glyphs, *, right: bool, has_gap: bool, descending: bool) -> tuple[str, str]:
     """Return the heading of the sort column with the arrow, in ``cells`` cells, and what is in the cell after it: the
     arrow, unless there is room for it in the column. Without a gap, the arrow replaces the last letter if needed."""
@@ -271,10 +301,16 @@ def arrowed(title: str, cells: int, glyphs: Glyphs, *, right: bool, has_gap: boo
     return title[: cells - 1] + arrow, ""
 
 
-def fitted(text: str, cells: int, glyphs: Glyphs, *, right: bool = False, clips: bool = False) -> str:
-    """Return a text of exactly ``cells`` cells; a longer one is cut off, with a mark for that unless it ``clips``."""
+def fitted(
+    text: str, cells: int, glyphs: Glyphs, *, right: bool = False, clips: bool = False, middle: bool = False
+) -> str:
+    """Return a text of exactly ``cells`` cells; a longer one is cut off, with a mark for that unless it ``clips``.
+    ``middle`` keeps a part of its end."""
     if clips:
         text = text[:cells]
+    if middle and text.isascii() and len(text) > cells >= _LEAST_OF_BOTH:
+        end = cells * 2 // 5
+        text = text[: cells - 1 - end] + glyphs.cut + text[-end:]
     if len(text) > cells and text.endswith(" "):
         text = text[:cells] if not text[cells:].strip() else text.rstrip()
     if text.isascii():

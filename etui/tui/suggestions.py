@@ -14,6 +14,9 @@ from etui.paths import expanded
 from etui.spec import WEIGHTS
 from etui.text import plain
 
+HF = "hf:"
+"""The prefix of a Hugging Face model, a folder or a name with a slash."""
+
 MODEL_SUFFIXES = (".py", ".pt2", ".pte")
 
 _MOST_SEEN = 5000
@@ -45,7 +48,10 @@ Suggest = Callable[[str], Sequence[Suggestion]]
 
 
 def models(text: str) -> list[Suggestion]:
-    """Return the models whose name, title or family contains every word typed, by family; for a path, model files."""
+    """Return the models whose name, title or family contains every word typed, by family; for a path, model files;
+    after ``hf:``, models in the Hugging Face cache and folders."""
+    if text.casefold().startswith(HF):
+        return _hugging_face(text[len(HF) :])
     if is_path(text):
         return model_files(text)
     words = text.lower().split()
@@ -63,6 +69,7 @@ def models(text: str) -> list[Suggestion]:
         suggestions += _timm(words)
     if not words:
         suggestions.append(Suggestion(value="own model: type FILE.py:factory, .pt2 or .pte", heading=True))
+        suggestions.append(Suggestion(value="or torchvision:NAME, timm:NAME, hf:FOLDER, hf:ORG/NAME", heading=True))
     return suggestions
 
 
@@ -76,16 +83,47 @@ def _torchvision(words: Sequence[str], shown: Collection[str]) -> list[Suggestio
         for name, row in NAMES.items()
         if name not in shown and all(word in f"{PREFIX}{name} {row.task}" for word in words)
     ]
+    found.sort(key=lambda suggestion: _distance(suggestion.value, PREFIX, words))
     return [Suggestion(value="torchvision", heading=True), *found] if found else []
 
 
 def _timm(words: Sequence[str]) -> list[Suggestion]:
-    """Return the first models of timm whose name contains every word, if they have been listed before."""
-    from etui.catalog.timm_models import PREFIX, known_names  # Not needed for the first paint.
+    """Return the first models of timm whose name contains every word, if they have been listed before; why there are
+    none if a model of timm is being typed."""
+    from etui.catalog.timm_models import INSTALL, PREFIX, is_installed, known_names  # Not needed for the first paint.
 
-    names = (f"{PREFIX}{name}" for name in known_names())
-    found = [Suggestion(value=name) for name in names if all(word in name for word in words)][:_MOST_SHOWN]
+    known = known_names()
+    if not known and words[0].startswith(PREFIX):
+        state = "its models are not listed yet" if is_installed() else f"it is not installed: {INSTALL}"
+        return [Suggestion(value=f"timm: {state}", heading=True)]
+    names = [name for name in (f"{PREFIX}{name}" for name in known) if all(word in name.lower() for word in words)]
+    names.sort(key=lambda name: _distance(name, PREFIX, words))
+    found = [Suggestion(value=name) for name in names[:_MOST_SHOWN]]
     return [Suggestion(value="timm", heading=True), *found] if found else []
+
+
+def _distance(name: str, prefix: str, words: Sequence[str]) -> int:
+    """Return 0 for the model that was typed, 1 for one that begins with what was typed, 2 for any other."""
+    typed = prefix + words[0].removeprefix(prefix)
+    return 0 if name.lower() == typed else 1 if name.lower().startswith(typed) else 2
+
+
+def _hugging_face(name: str) -> list[Suggestion]:
+    """Return the models in the Hugging Face cache whose name contains a text, and folders that complete it: one with a
+    ``config.json`` is a model."""
+    from etui.catalog.hf_models import cached_models
+
+    suggestions = [
+        Suggestion(value=f"{HF}{model}", about=f"of {model.partition('/')[0]}, in the Hugging Face cache")
+        for model in cached_models()
+        if name.casefold() in model.casefold() and plain(model) == model
+    ][:_MOST_SHOWN]
+    for folder in folders(name) if name else ():
+        is_model = os.access(expanded(folder.value) / "config.json", os.R_OK)
+        value = folder.value.rstrip("/") if is_model else folder.value
+        about = "Hugging Face folder" if is_model else ""
+        suggestions.append(Suggestion(value=f"{HF}{value}", about=about, whole=is_model))
+    return suggestions or [Suggestion(value="hf: a folder with a config.json, or ORG/NAME", heading=True)]
 
 
 def model_files(text: str) -> list[Suggestion]:
@@ -122,6 +160,11 @@ def weights(text: str) -> list[Suggestion]:
     return [*kinds, Suggestion(value="or the path of a file or folder", heading=True)]
 
 
+def folders(text: str) -> list[Suggestion]:
+    """Return the folders that complete a path."""
+    return paths(text, ("/",))
+
+
 def paths(text: str, suffixes: Sequence[str] = ()) -> list[Suggestion]:
     """Return the folders, and the files with one of the ``suffixes`` (any if empty), that complete a path.
 
@@ -148,7 +191,13 @@ def paths(text: str, suffixes: Sequence[str] = ()) -> list[Suggestion]:
 
 def is_path(text: str) -> bool:
     """Whether a text is a path rather than a name."""
-    return "/" in text or text.startswith(("~", ".")) or text.endswith(MODEL_SUFFIXES) or ".py:" in text
+    return (
+        "/" in text
+        or text.casefold().startswith(HF)
+        or text.startswith(("~", "."))
+        or text.endswith(MODEL_SUFFIXES)
+        or ".py:" in text
+    )
 
 
 def factories(path: Path) -> list[str]:

@@ -72,7 +72,12 @@ def sheet_styles(app: App[object]) -> Styles:
     """Return the styles for laid-out text."""
     symbols = glyphs(app)
     base = Styles(
-        ok=symbols.done, failed=symbols.failed, flagged=symbols.flagged, rule=symbols.bar_full, cut=symbols.cut
+        ok=symbols.done,
+        failed=symbols.failed,
+        flagged=symbols.flagged,
+        rule=symbols.bar_full,
+        cut=symbols.cut,
+        unicode=symbols is UNICODE,
     )
     if colours(app) == "none":
         return base

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from rich.style import Style
 from rich.text import Text
 
 from etui.table_columns import fitting_columns
-from etui.text import plain, wrapped
+from etui.text import in_ascii, plain, wrapped
 from etui.text import width as cells
 
 LABEL = 18
+_FIXED = "\xa0"
+"""A space at which a line does not end."""
 
 
 class Styles(msgspec.Struct, frozen=True, kw_only=True):
-    """Rich styles (empty: the terminal's default) and symbols. No style alone carries meaning."""
+    """Rich styles (empty: the terminal's default) and symbols. No style alone carries meaning. Without ``unicode`` the
+    signs of texts are ASCII too."""
 
     heading: str = "bold"
     label: str = ""
@@ -29,6 +33,7 @@ class Styles(msgspec.Struct, frozen=True, kw_only=True):
     flagged: str = "!"
     rule: str = "─"
     cut: str = "…"
+    unicode: bool = True
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -46,6 +51,13 @@ class Cell(msgspec.Struct, frozen=True):
     style: str = ""
 
 
+class Link(msgspec.Struct, frozen=True):
+    """A link to another place of the screen: its text, and the action that a click runs."""
+
+    text: str
+    action: str
+
+
 class Sheet:
     """A text builder. All input is data: markup is not interpreted, control characters are removed."""
 
@@ -59,6 +71,10 @@ class Sheet:
         """The text written so far."""
         return Text("\n", no_wrap=True).join(self._lines)
 
+    def _plain(self, text: str, *, keep_lines: bool = False) -> str:
+        text = plain(text, keep_lines=keep_lines)
+        return text if self.styles.unicode else in_ascii(text)
+
     def gap(self) -> None:
         """Add an empty line, unless at the start or after another one."""
         if self._lines and self._lines[-1].plain:
@@ -67,42 +83,46 @@ class Sheet:
     def heading(self, text: str, aside: str = "") -> None:
         """Add a heading, with an optional remark in a muted style."""
         self.gap()
-        room = self.width - cells(plain(text)) - 2
-        line = Text(no_wrap=True).append(_cut(plain(text), self.width, self.styles.cut), self.styles.heading)
+        room = self.width - cells(self._plain(text)) - 2
+        line = Text(no_wrap=True).append(_cut(self._plain(text), self.width, self.styles.cut), self.styles.heading)
         if aside and room > 8:
-            line.append(f"  {_cut(plain(aside), room, self.styles.cut)}", self.styles.muted or None)
+            line.append(f"  {_cut(self._plain(aside), room, self.styles.cut)}", self.styles.muted or None)
         self._lines.append(line)
 
-    def say(self, text: str, style: str = "", glyph: str = "", source: str = "") -> None:
-        """Add a wrapped paragraph after an optional glyph; ``source`` is appended in brackets in a muted style."""
+    def say(self, text: str, style: str = "", glyph: str = "", link: Link | None = None) -> None:
+        """Add a wrapped paragraph after an optional glyph; ``link`` is appended in brackets in a muted style."""
         indent = cells(glyph) + 1 if glyph else 0
-        end = f"[{plain(source)}]" if source else ""
+        text = self._plain(text, keep_lines=True)
+        # A link is on one line.
+        end = f"[{self._plain(link.text)}]".replace(" ", _FIXED) if link is not None else ""
         rows = wrapped(f"{text} {end}".rstrip(), self.width - indent)
         for number, row in enumerate(rows):
             line = Text(no_wrap=True)
             line.append(f"{glyph if number == 0 else '':<{indent}}", style or None)
             muted = number == len(rows) - 1 and end and row.endswith(end)
             line.append(row.removesuffix(end) if muted else row, style or None)
-            if muted:
-                line.append(end, self.styles.muted or None)
+            if muted and link is not None:
+                style_of_link = Style.parse(self.styles.muted) + Style(underline=True, meta={"@click": link.action})
+                line.append("[", self.styles.muted or None).append(end[1:-1].replace(_FIXED, " "), style_of_link)
+                line.append("]", self.styles.muted or None)
             self._lines.append(line)
 
     def line(self, text: str, style: str = "") -> None:
         """Add one line, truncated to the width."""
-        self._lines.append(Text(_cut(plain(text), self.width, self.styles.cut), style or "", no_wrap=True))
+        self._lines.append(Text(_cut(self._plain(text), self.width, self.styles.cut), style or "", no_wrap=True))
 
     def fact(self, label: str, text: str, style: str = "", *, label_width: int = LABEL) -> None:
         """Add a label and its value, wrapped in a column after the label."""
-        label_width = min(max(label_width, cells(plain(label)) + 1), self.width // 2)
-        for number, row in enumerate(wrapped(text, self.width - label_width)):
+        label_width = min(max(label_width, cells(self._plain(label)) + 1), self.width // 2)
+        for number, row in enumerate(wrapped(self._plain(text, keep_lines=True), self.width - label_width)):
             line = Text(no_wrap=True)
-            line.append(f"{plain(label) if number == 0 else '':<{label_width}}", self.styles.label or None)
+            line.append(f"{self._plain(label) if number == 0 else '':<{label_width}}", self.styles.label or None)
             line.append(row, style or None)
             self._lines.append(line)
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Cell]]) -> None:
         """Add a table with headings; the widest column is truncated to fit the width."""
-        cleaned = [[_cell(cell) for cell in row] for row in rows]
+        cleaned = [[self._cell(cell) for cell in row] for row in rows]
         shown = self._fitting(columns, cleaned)
         widths = {i: max([cells(columns[i].heading), *(cells(row[i].text) for row in cleaned)]) for i in shown}
         over = sum(widths.values()) + 2 * (len(shown) - 1) - self.width
@@ -133,9 +153,8 @@ class Sheet:
         fitting = fitting_columns([widths[i] for i in shown], drop_order, self.width, gap=2)
         return [shown[place] for place in fitting]
 
-
-def _cell(cell: str | Cell) -> Cell:
-    return Cell(plain(cell)) if isinstance(cell, str) else Cell(plain(cell.text), cell.style)
+    def _cell(self, cell: str | Cell) -> Cell:
+        return Cell(self._plain(cell)) if isinstance(cell, str) else Cell(self._plain(cell.text), cell.style)
 
 
 def _cut(text: str, width: int, cut: str) -> str:

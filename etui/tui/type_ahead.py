@@ -12,6 +12,10 @@ class TypeAhead:
     def __init__(self) -> None:
         self._keys: list[events.Key] = []
 
+    def __bool__(self) -> bool:
+        """Whether any are kept."""
+        return bool(self._keys)
+
     def keep(self, event: events.Key) -> None:
         """Keep a key and stop its event."""
         event.stop()

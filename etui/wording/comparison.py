@@ -15,6 +15,10 @@ NEAR = 1.5
 """Up to this ratio a difference is given in percent, beyond it as a factor."""
 
 
+_OF_ACCURACY = frozenset({"model", "weights", "inputs", "input shapes", "input size", "batch", "sequence", "method"})
+"""Conditions without which two accuracies are not comparable either."""
+
+
 def names(documents: Sequence[RunDocument]) -> dict[str, str]:
     """Return a short name for each run by its id: precision and delegate, with the model if there are several, and with
     the beginning of the id if names would be equal."""
@@ -95,9 +99,11 @@ def accuracy(base: RunDocument, other: RunDocument, named: dict[str, str]) -> st
 def _answer(comparison: RunComparison, base: str, other: str) -> str:
     assert comparison.ratio is not None
     medians = ""
+    per_item = " per item" if comparison.items else ""
     if comparison.base_median_ms is not None and comparison.other_median_ms is not None:
-        medians = f": {text.number(comparison.other_median_ms)} ms against {text.number(comparison.base_median_ms)} ms"
-    size, than, bounds = _size(comparison.ratio, comparison.ci95)
+        before, now = text.number(comparison.base_median_ms), text.number(comparison.other_median_ms)
+        medians = f": {now} ms against {before} ms{per_item}"
+    size, than, bounds = _size(comparison.ratio, comparison.ci95, per_item)
     shown = (
         f" (95 % interval {bounds} over {_blocks_text(comparison)})"
         if bounds
@@ -107,27 +113,29 @@ def _answer(comparison: RunComparison, base: str, other: str) -> str:
         return f"{other} {size} {than} {base}{shown}{medians}."
     if comparison.verdict == "equivalent":
         within = f"within {comparison.margin * 100:g} %"
-        return f"{other} is as fast as {base}, {within}{shown}{medians}."
+        return f"{other} is as fast{per_item} as {base}, {within}{shown}{medians}."
+    whether = f"Whether {other} is faster{per_item} than {base}"
     if comparison.verdict == "unreliable":
-        return f"Whether {other} is faster than {base} is unreliable: measured, it {size} {than} it{shown}{medians}."
-    return f"Whether {other} is faster than {base} is inconclusive: measured, it {size}{shown}{medians}."
+        return f"{whether} is unreliable: measured, it {size} {than} it{shown}{medians}."
+    return f"{whether} is inconclusive: measured, it {size}{shown}{medians}."
 
 
-def _size(ratio: float, bounds: Interval | None) -> tuple[str, str, str]:
-    """Return a ratio as a predicate, the word before the base's name, and the interval in the same terms."""
+def _size(ratio: float, bounds: Interval | None, per_item: str) -> tuple[str, str, str]:
+    """Return a ratio as a predicate, the word before the base's name, and the interval in the same terms. ``per_item``
+    ends the predicate if the ratio is that of the latencies per item."""
     if 1 / NEAR < ratio < NEAR:
         percent = change(ratio)
-        size, than = f"takes {abs(percent):.1f} % {'longer' if percent > 0 else 'less time'}", "than"
+        size, than = f"takes {abs(percent):.1f} % {'longer' if percent > 0 else 'less time'}{per_item}", "than"
         if abs(percent) < 0.05:
-            size, than = "is as fast", "as"
+            size, than = f"is as fast{per_item}", "as"
         if bounds is None:
             return size, than, ""
         low, high = change_interval(bounds)
         return size, than, f"{signed(low)} to {signed(high)}"
     if ratio >= 1:
-        return f"is {text.number(ratio)} times as fast", "as", text.interval(bounds) if bounds else ""
+        return f"is {text.number(ratio)} times as fast{per_item}", "as", text.interval(bounds) if bounds else ""
     inverse = (1 / bounds[1], 1 / bounds[0]) if bounds else None
-    return f"takes {text.number(1 / ratio)} times as long", "as", text.interval(inverse) if inverse else ""
+    return f"takes {text.number(1 / ratio)} times as long{per_item}", "as", text.interval(inverse) if inverse else ""
 
 
 def _blocks_text(comparison: RunComparison) -> str:
@@ -179,7 +187,7 @@ def _refusal(comparison: RunComparison, base: str, other: str) -> str:
             ratio = text.ratio(comparison.ratio)
             return f"{refusal} The ratio of the medians alone is {ratio}; its uncertainty is not known."
         return f"{refusal} Their other results are shown side by side."
-    still = "Size, memory and delegation" if names_of & {"model", "weights", "inputs"} else "Accuracy, size and memory"
+    still = "Size, memory and delegation" if names_of & _OF_ACCURACY else "Accuracy, size and memory"
     return f"{refusal} {still} can still be compared; so can the speed if the comparison is forced."
 
 

@@ -48,14 +48,26 @@ def _totals(summary: ModelSummary) -> Iterator[Entry]:
 
 
 def runs(measured: Sequence[MeasuredRun]) -> list[Entry]:
-    """Return one entry per run: latency, achieved multiply-adds per second, and the size of its program."""
-    return [Entry(f"{run.precision}/{run.delegate}", _run(run)) for run in measured]
+    """Return the sizes of the saved programs, and one entry per run: latency and achieved multiply-adds per second."""
+    sizes = [Entry("saved programs", ", ".join(_saved(measured)))] if any(run.size_bytes for run in measured) else []
+    return [*sizes, *(Entry(f"{run.precision}/{run.delegate}", _run(run)) for run in measured)]
+
+
+def _saved(measured: Sequence[MeasuredRun]) -> list[str]:
+    """Return the size of the program of each precision and delegate, in the order of the precisions' sizes."""
+    saved: dict[str, int] = {}
+    for run in measured:
+        if run.size_bytes is not None:
+            kept = f" with {text.counted(len(run.keep_fp32), 'module')} in FP32" if run.keep_fp32 else ""
+            name = f"{_PRECISIONS.get(run.precision, run.precision)}/{run.delegate}{kept}"
+            saved.setdefault(name, run.size_bytes)
+    return [f"{name} {text.size(size)}" for name, size in sorted(saved.items(), key=lambda item: -item[1])]
 
 
 def _run(run: MeasuredRun) -> str:
     parts = [f"measured {text.number(run.latency_ms)} ms"]
     parts += [f"{text.number(run.gmacs_per_s)} GMAC/s"] if run.gmacs_per_s is not None else []
-    parts += [text.size(run.size_bytes)] if run.size_bytes is not None else []
+    parts += [f"{text.counted(len(run.keep_fp32), 'module')} in FP32"] if run.keep_fp32 else []
     parts += [text.counted(run.threads, "thread")] if run.threads is not None else []
     return f"{', '.join(parts)} ({run.run[:6]})"
 

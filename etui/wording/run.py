@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from etui import text
 from etui.analysis.accuracy import OF_ARITHMETIC
 from etui.magnitudes import is_ratio
-from etui.results import LIVE_STATUSES, Accuracy, Comparison, Ratio, RunDocument, TaskMetric, Tolerance
+from etui.results import LIVE_STATUSES, Accuracy, Comparison, MetricValue, Ratio, RunDocument, TaskMetric, Tolerance
 from etui.wording.caveat import caveat
 
 BYTES_PER_FP32 = 4
@@ -184,10 +184,14 @@ def tolerance(wanted: Tolerance | None) -> str:
     return (", ".join(parts) or "no limits") + source
 
 
-def task_metric(task: TaskMetric) -> str:
-    """Return the value of a model's own metric for the program, next to that of eager."""
+def task_metrics(task: TaskMetric) -> list[tuple[str, str]]:
+    """Return the name of each metric of a model, and its value for the program next to that of eager."""
     inputs = text.counted(task.count, "evaluation input")
-    return f"{text.number(task.program, 4)}, eager {text.number(task.eager, 4)}, on {inputs}"
+    values: list[TaskMetric | MetricValue] = [task, *task.others]
+    return [
+        (each.name, f"{text.number(each.program, 4)}, eager {text.number(each.eager, 4)}, on {inputs}")
+        for each in values
+    ]
 
 
 def ratios_of_medians(runs: Sequence[tuple[str, RunDocument]]) -> str:

@@ -215,7 +215,9 @@ def accuracy(document: RunDocument) -> RunSection:
     entries = _sentences(run_wording.two_errors(found))
     entries += _entries(("tolerance", run_wording.tolerance(found.tolerance)), ("reason", found.reason))
     if found.task is not None:
-        entries += _entries((f"metric {text.plain(found.task.name)}", run_wording.task_metric(found.task)))
+        entries += _entries(
+            *((f"metric {text.plain(name)}", value) for name, value in run_wording.task_metrics(found.task))
+        )
     if document.weights is not None and document.weights.kind == "synthetic":
         meaning = "these errors describe the arithmetic, not the trained model"
         entries.append(Entry("caution", f"the weights are synthetic: {meaning}", "warn"))
@@ -382,6 +384,7 @@ def configuration(document: RunDocument) -> RunSection:
         ("arguments", inputs and ", ".join(inputs.names)),
         ("dynamic shapes", inputs and ", ".join(inputs.dynamic)),
         ("split", inputs and inputs.split),
+        ("labels", inputs and inputs.labels),
         ("evaluation", inputs and _counted_inputs(inputs.accuracy_count, inputs.accuracy_sha256)),
         ("calibration", inputs and _counted_inputs(inputs.calibration_count, inputs.calibration_sha256)),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from etui import text
+from etui.analysis.comparability import DEFAULT_METHOD
 from etui.analysis.delegation import node_share, time_share
 from etui.analysis.profiles import by_kind
 from etui.insight import LayerGap, NumericGap
@@ -55,7 +56,8 @@ def verdict(document: RunDocument, siblings: Sequence[RunDocument] = ()) -> list
 
 
 def fp32_sibling(document: RunDocument, siblings: Sequence[RunDocument]) -> RunDocument | None:
-    """Return the FP32 run of the same session and delegate; None for an FP32 run, or if there is no such run."""
+    """Return the FP32 run of the same session and delegate, with the same shape, threads and method; None for an FP32
+    run, or if there is no such run."""
     if document.precision == "fp32":
         return None
     return next(
@@ -66,9 +68,16 @@ def fp32_sibling(document: RunDocument, siblings: Sequence[RunDocument]) -> RunD
             and one.precision == "fp32"
             and one.delegate == document.delegate
             and one.id != document.id
+            and _conditions(one) == _conditions(document)
         ),
         None,
     )
+
+
+def _conditions(document: RunDocument) -> tuple[object, ...]:
+    """Return what two runs have in common that differ in their precision only."""
+    shape = document.input_size, document.batch, document.sequence
+    return *shape, document.threads, document.dynamic, document.method or DEFAULT_METHOD
 
 
 def delegated(document: RunDocument) -> str:

@@ -96,6 +96,8 @@ def _note(comparison: RunComparison, base: RunDocument, other: RunDocument) -> s
         return f"forced: {reason}" if comparison.verdict is not None else reason
     if comparison.limits:
         return text.plain(comparison.limits[0])
+    if comparison.items is not None:
+        return f"per item: batch {comparison.items[1]} against {comparison.items[0]}"
     return "another session" if comparison.kind == "historical" else ""
 
 
@@ -113,7 +115,7 @@ def _reason(comparison: RunComparison, base: RunDocument, other: RunDocument) ->
     if len(comparison.reasons) == 1 and first.name != "box" and len(first.detail) <= _LONGEST_REASON:
         return text.plain(first.detail)
     names = ["machine" if reason.name == "box" else text.plain(reason.name) for reason in comparison.reasons]
-    plural = len(names) > 1 or first.name in ("weights", "inputs", "threads")
+    plural = len(names) > 1 or first.name in ("weights", "inputs", "threads", "input shapes")
     return f"{', '.join(names)} {'differ' if plural else 'differs'}"
 
 

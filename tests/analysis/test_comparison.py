@@ -279,15 +279,74 @@ def test_best_value_is_marked_only_if_it_is_significant() -> None:
     assert marks("median ms", fast) == [False, False]
 
 
-def test_threads_and_shapes_may_differ_within_a_session_only() -> None:
+def shaped(run_id: str, median: float, **requested: object) -> RunDocument:
+    """Return a run of the one session with this requested shape or method."""
+    document = measured(run_id, seed=int(run_id[-1]), median=median)
+    for name, value in requested.items():
+        setattr(document, name, value)
+    height, width = document.input_size or (224, 224)
+    assert document.inputs is not None
+    document.inputs = msgspec.structs.replace(
+        document.inputs, shapes=[[document.batch or 1, 3, height, width]], sha256=f"{document.batch}{height}{width}"
+    )
+    document.variant = " ".join(("fp32/xnnpack", *map(str, requested.values())))
+    return document
+
+
+def test_threads_may_differ_within_a_session_only() -> None:
     base, other = measured("aaaaaaaaaaa1", seed=1), measured("bbbbbbbbbbb2", seed=2, median=8.0)
-    assert other.inputs is not None
-    other.threads, other.inputs = 1, msgspec.structs.replace(other.inputs, shapes=[[4, 3, 160, 160]])
+    other.threads = 1
     (comparison,) = compare(base, [other])
-    assert comparison.verdict == "faster" and len(comparison.cautions) == 2
+    assert comparison.verdict == "faster" and any("threads" in caution for caution in comparison.cautions)
     other.session = msgspec.structs.replace(other.session, id=LATER)
     (refused,) = compare(base, [other])
-    assert {reason.name for reason in refused.reasons} == {"threads", "input shapes"}
+    assert {reason.name for reason in refused.reasons} == {"threads"}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "name"),
+    [
+        ({"input_size": (128, 128)}, {"input_size": (224, 224)}, "input size"),
+        ({"input_size": (128, 128)}, {}, "input shapes"),
+        ({"sequence": 16}, {"sequence": 64}, "sequence"),
+        ({"method": "encode"}, {}, "method"),
+        ({"batch": 4}, {}, "input shapes"),
+        ({"batch": 1, "input_size": (128, 128)}, {"batch": 4}, "batch"),
+        ({"batch": 1, "input_size": (128, 128)}, {"batch": 4, "input_size": (224, 224)}, "input size"),
+    ],
+)
+def test_different_work_is_not_faster_in_one_session_or_in_two(
+    one: dict[str, object], two: dict[str, object], name: str
+) -> None:
+    base, other = shaped("aaaaaaaaaaa1", 4.0, **one), shaped("bbbbbbbbbbb2", 16.0, **two)
+    for session in (base.session.id, LATER):
+        other.session = msgspec.structs.replace(other.session, id=session)
+        refused = compare_pair(base, other)
+        assert refused.verdict is None and refused.ratio is None and refused.reasons[0].name == name
+        timed = [row for row in side_by_side.rows(base, [other], [refused]) if row.group in ("latency", "start")]
+        assert all(cell.change is None and not cell.best for row in timed for cell in row.cells)
+
+
+def test_batches_of_a_session_are_compared_per_item() -> None:
+    base, other = shaped("aaaaaaaaaaa1", 4.0, batch=1), shaped("bbbbbbbbbbb2", 8.0, batch=4)
+    there, back = compare_pair(base, other), compare_pair(other, base)
+    assert there.items == (1, 4) and there.verdict == "faster" and there.ratio == pytest.approx(2.0, rel=0.02)
+    assert back.items == (4, 1) and back.verdict == "slower" and back.ratio == pytest.approx(1 / there.ratio, rel=1e-9)
+    assert there.other_median_ms == pytest.approx(2.0, rel=0.02)
+    assert not lacking(sentences(base, other), "times as fast per item", "ms per item", "batch")
+    changed = {row.name: row.cells[1] for row in side_by_side.rows(base, [other], [there]) if row.group == "latency"}
+    (per_item,) = (cell for name, cell in changed.items() if name.startswith("per item"))
+    assert per_item.change == pytest.approx(-50, abs=2) and per_item.best
+    others = [cell for name, cell in changed.items() if not name.startswith("per item")]
+    assert all(cell.change is None and not cell.best for cell in others)
+    (crossed,) = check(back, base, Limits(slower=5.0))
+    assert crossed.outcome == "crossed" and "per item" in crossed.detail
+
+
+def test_batches_without_a_common_block_are_not_compared() -> None:
+    base, other = shaped("aaaaaaaaaaa1", 4.0, batch=1), shaped("bbbbbbbbbbb2", 8.0, batch=4)
+    other.blocks = [msgspec.structs.replace(block, index=block.index + 100) for block in other.blocks]
+    assert compare_pair(base, other).verdict is None
 
 
 def test_names_are_extended_until_they_differ() -> None:

@@ -75,6 +75,23 @@ def test_threads_that_were_varied_are_an_axis() -> None:
     assert lines(sweep)["fp32/xnnpack"] == [("1", 4.0), ("2", 2.0), ("4", 1.0)]
 
 
+def test_a_line_never_mixes_threads_or_sessions() -> None:
+    runs = [run(number, 1.0, Variant("fp32", "xnnpack", batch=batch)) for number, batch in enumerate((1, 2, 4))]
+    one_thread = [
+        run(10 + number, 3.0, Variant("fp32", "xnnpack", batch=batch)) for number, batch in enumerate((1, 2, 4))
+    ]
+    for each in one_thread:
+        each.threads = 1
+    found = lines(sweep_of(rows([*runs, *one_thread])))
+    assert {latency for _, latency in found["fp32/xnnpack threads 1"]} == {3.0}
+    assert {latency for _, latency in found["fp32/xnnpack threads 2"]} == {1.0}
+    later = [run(20 + number, 9.0, Variant("fp32", "xnnpack", batch=batch)) for number, batch in enumerate((1, 2, 4))]
+    for each in later:
+        each.session = msgspec.structs.replace(each.session, id="5e5510000002")
+    programs = [points for name, points in lines(sweep_of(rows([*runs, *later]))).items() if "xnnpack" in name]
+    assert sorted({latency for _, latency in points} for points in programs) == [{1.0}, {9.0}]
+
+
 def test_runs_that_differ_in_nothing_or_have_no_latency_have_no_sweep() -> None:
     own = [run(number, 1.0, Variant(precision, "xnnpack")) for number, precision in enumerate(("fp32", "int8"))]
     assert sweep_of(rows(own)) is None and sweep_of([]) is None

@@ -53,6 +53,14 @@ def test_an_interval_that_ends_far_above_the_values_is_drawn_to_its_end(log: boo
     assert not any(glyphs.series[0] in row for row in rows[:6])
 
 
+def test_no_line_is_drawn_without_its_name() -> None:
+    lines = [Line(name=f"{line.name} dynamic 160x320 batch 128", steps=line.steps) for line in LINES]
+    text, glyphs = drawn(70, 8, lines=lines), palette("none").glyphs.series
+    assert lines[0].name in text and "and 2 other lines" in text
+    assert [slot for slot in range(3) if glyphs[slot] in text] == [0]
+    assert any(character.isdigit() for row in text.splitlines()[2:-2] for character in row), "the axis has values"
+
+
 @pytest.mark.parametrize("size", [(10, 3), (24, 6), (40, 7), (60, 9)])
 def test_small_charts_stay_within_their_size(size: tuple[int, int]) -> None:
     lines = drawn(*size).splitlines()

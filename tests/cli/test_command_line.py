@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
+import click
 import pytest
 
 from etui import __version__
 from etui.actions import ACTIONS
+from etui.cli import ascii_streams
 from etui.cli.main import COMMANDS
 from tests.cli.conftest import Etui
 from tests.documents import make_document
@@ -246,7 +251,7 @@ def test_a_reader_that_leaves_is_no_error(database: Path, stored: Callable[..., 
 
 def test_an_old_encoding_does_not_stop_the_table(database: Path, stored: Callable[..., None]) -> None:
     document = make_document()
-    document.note = "snow \u2603"
+    document.note = "snow \u2603, SQNR \u2265 20 dB"
     stored(document)
     command = Path(sys.executable).with_name("etui")
     done = subprocess.run(
@@ -254,7 +259,24 @@ def test_an_old_encoding_does_not_stop_the_table(database: Path, stored: Callabl
         capture_output=True, check=False, env={"PYTHONIOENCODING": "latin-1"},
     )  # fmt: skip
     assert done.returncode == 0
-    assert b"snow ?" in done.stdout
+    assert b"snow ?, SQNR >= 20 dB" in done.stdout
+
+
+def test_a_terminal_with_ascii_gets_ascii() -> None:
+    terminal = Terminal(io.BytesIO(), encoding="ascii")
+    ascii_streams.prepare(terminal)
+    with contextlib.redirect_stdout(terminal):
+        click.echo("SQNR \u2265 20 dB \u00b1 1 \u2603")
+    terminal.flush()
+    assert cast("io.BytesIO", terminal.buffer).getvalue() == b"SQNR >= 20 dB +- 1 ?\n"
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
 
 
 def test_the_settings_are_printed_as_a_config_file_that_can_be_kept(tmp_path: Path) -> None:

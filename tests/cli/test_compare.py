@@ -210,6 +210,32 @@ def test_the_gate_pairs_runs_of_the_same_shape_and_kind_of_program(
     assert named.returncode == 2 and "dynamic" in named.stderr
 
 
+def test_the_gate_pairs_runs_of_the_same_threads_and_names_newer_ones_of_others(
+    etui: Etui, stored: Stored, written: Written
+) -> None:
+    def threaded(run_id: str, threads: int, session: str, *, varied: bool = False, day: int = 20) -> RunDocument:
+        run = measured(run_id, drift_sd=0, session_id=session, seed=threads, median=32.0 / threads)
+        run.threads, run.created_at = threads, f"2026-11-{day}T10:00:00.000Z"
+        run.variant = f"fp32/xnnpack threads {threads}" if varied else None
+        return run
+
+    kept = written("baseline.json", threaded("aaaaaaaaaaa1", 1, "5e5510000001"))
+    later, last = "5e5510000003", "5e5510000004"
+    stored(
+        threaded("bbbbbbbbbbb1", 1, later, varied=True, day=21),
+        threaded("bbbbbbbbbbb2", 2, later, varied=True, day=21),
+    )
+    done = etui("gate", "--baseline", kept, "--json")
+    assert [found["others"] for found in json.loads(done.stdout)] == [["bbbbbbbbbbb1"]], done.stderr
+    assert done.returncode == 0 and "caution" not in done.stderr
+    stored(threaded("ccccccccccc2", 2, last, day=22))
+    again = etui("gate", "--baseline", kept, "--json")
+    assert [found["others"] for found in json.loads(again.stdout)] == [["bbbbbbbbbbb1"]]
+    assert not lacking(again.stderr, "caution", "2 threads", "ccccccccccc2") and again.stderr.count("\n") == 1
+    only = etui("gate", "--baseline", written("four.json", threaded("ddddddddddd4", 4, "5e5510000001")))
+    assert only.returncode == 2 and not lacking(only.stderr, "4 threads", "2 threads")
+
+
 @pytest.mark.slow
 def test_a_loaded_machine_neither_holds_nor_crosses_a_gate(etui: Etui, stored: Stored, written: Written) -> None:
     kept = written("baseline.json", measured("aaaaaaaaaaa1", seed=1, drift_sd=0))

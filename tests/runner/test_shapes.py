@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from etui.host.cpus import usable_cores
 from etui.results import RunDocument
+from etui.runner.program_cache import ProgramCache
 from tests.machines import Machine
 
 pytestmark = pytest.mark.slow
@@ -77,24 +79,42 @@ def test_runs_of_shapes_are_found_and_measured_again(sweep: list[RunDocument], w
     found = json.loads(warm_machine.etui("runs", "input_size:24 batch:3 dynamic:0", "--json").stdout)
     assert [run["id"] for run in found] == [sweep[3].id]
     assert found[0]["input_size"] == [24, 32] and found[0]["variant"] == sweep[3].configuration
+    own = sweep[4].artifact
+    assert own is not None
+    shutil.rmtree(ProgramCache(warm_machine.cache).program_dir(own.key))
     duel = ("duel", sweep[0].id, sweep[4].id, "--preset", "quick", "--repeat", "3", "--json")
     warm_machine.etui(*duel, status=None)
     newest = [run for run in warm_machine.summaries() if run["id"] not in {each.id for each in sweep}]
     assert [(run["status"], run["input_size"], run["batch"]) for run in newest[:2]] == [("done", [16, 16], 1)] * 2
     assert {run["dynamic"] for run in newest[:2]} == {True, False}
+    # The program for the range was not in the cache, so it was made again of all shapes.
+    (dynamic,) = [warm_machine.document(run["id"]) for run in newest[:2] if run["dynamic"]]
+    assert dynamic.artifact is not None
+    assert (dynamic.artifact.key, dynamic.artifact.sha256) == (own.key, own.sha256)
+
+
+def test_a_duel_of_different_work_is_refused_before_it_is_queued(
+    sweep: list[RunDocument], warm_machine: Machine
+) -> None:
+    before = len(warm_machine.summaries())
+    refused = warm_machine.etui("duel", sweep[0].id, sweep[2].id, status=2).stderr
+    assert "input size" in refused and "16x16 and 24x32" in refused and refused.count("\n") == 1
+    assert len(warm_machine.summaries()) == before
+    (batches,) = json.loads(warm_machine.etui("compare", sweep[0].id, sweep[1].id, "--json").stdout)["comparisons"]
+    assert batches["items"] == [1, 3] and batches["verdict"] is not None
 
 
 def test_lowering_of_a_dynamic_program_is_not_judged_on_inputs_of_another_shape(warm_machine: Machine) -> None:
     file = f"{warm_machine.folder / 'net.py'}:net"
     sizes = ("--input-size", "16,24", "--dynamic")
-    _, _, small, large = measured(warm_machine, file, "--precision", "int8", *sizes, status=None)
+    static, _, small, large = measured(warm_machine, file, "--precision", "int8", *sizes, status=None)
     assert small.inputs is not None and large.inputs is not None
     assert small.inputs.calibration_sha256 == large.inputs.calibration_sha256 is not None
-    duel = ("duel", small.id, large.id, "--preset", "quick", "--repeat", "3", "--json")
+    duel = ("duel", static.id, small.id, "--preset", "quick", "--repeat", "3", "--json")
     warm_machine.etui(*duel, status=None)
     again = [warm_machine.document(run["id"]) for run in warm_machine.summaries()[:2]]
-    assert {run.repeats for run in again} == {small.id, large.id}
-    for run in (small, *again):
+    assert {run.repeats for run in again} == {static.id, small.id}
+    for run in (small, *(run for run in again if run.dynamic)):
         assert run.accuracy is not None and run.accuracy.lowering is None
     assert large.accuracy is not None and large.accuracy.lowering is not None
 

@@ -44,8 +44,12 @@ def test_the_methods_of_a_program(programs: Path) -> None:
     with pytest.raises(FieldError, match="did you mean decode"):
         choose_methods(two, ("decod",))
     assert choose_methods(two, ("encode", "decode")).methods == ("encode", "decode")
-    assert choose_methods(find_model(str(programs / "one.pte")), ()).methods == (None,)
-    chosen = choose_methods(find_model(str(programs / "with.pte")), ())
+    one = find_model(str(programs / "one.pte"))
+    assert choose_methods(one, ()).methods == choose_methods(one, ("encode",)).methods == ("encode",)
+    both = find_model(str(programs / "with.pte"))
+    assert choose_methods(both, ("forward",)).methods == (None,)
+    assert choose_methods(both, ("decode", "forward")).methods == ("decode", None)
+    chosen = choose_methods(both, ())
     assert chosen.methods == (None,) and "it also has decode" in chosen.notice
 
 

@@ -13,6 +13,7 @@ from etui.services.summarize import Request
 from etui.spec import Shape
 from etui.store import Store
 from etui.store.transfer import read_documents
+from etui.wording import model_summary as wording
 from tests.model_summaries import made_up
 
 SAMPLES = Path(__file__).parents[2] / "sample_results"
@@ -38,6 +39,17 @@ def test_the_newest_run_of_each_configuration(store: Store) -> None:
     assert run.latency_ms is not None and run.latency_ms.median is not None
     assert found[0].gmacs_per_s == pytest.approx(7.0e6 / (run.latency_ms.median / 1e3) / 1e9)
     assert found[0].size_bytes == (run.artifact.size_bytes if run.artifact else None)
+
+
+def test_programs_with_modules_in_fp32_are_separate(store: Store) -> None:
+    run = sample()
+    session = msgspec.structs.replace(run.session, id="5e5510000009", spec={**run.session.spec, "keep_fp32": ["fc"]})
+    mixed = msgspec.structs.replace(run, id="a11ed0000000", session=session)
+    store.import_documents([run, mixed])
+    found = measured_runs(store, Request("resnet18"), made_up(model="resnet18"))
+    assert {each.run: each.keep_fp32 for each in found} == {run.id: [], mixed.id: ["fc"]}
+    (sizes,) = (entry.value for entry in wording.runs(found) if entry.label == "saved programs")
+    assert sizes.startswith("INT8/xnnpack") and "with 1 module in FP32" in sizes
 
 
 def test_runs_at_another_shape_are_not_of_this_summary(store: Store) -> None:

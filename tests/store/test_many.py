@@ -164,6 +164,18 @@ def test_any_condition_agrees_with_a_full_scan(odd: Store, seed: int, monkeypatc
         assert [run.id for run in odd.newest(where)] == newest
 
 
+@pytest.mark.parametrize("text", ["e", "-status:failed net", "int precision:8", "NET p50<20"])
+@pytest.mark.parametrize("column", ["model", "precision"])
+def test_word_of_one_column_finds_all_its_values_in_the_order_of_that_column(
+    smaller: Store, text: str, column: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(text)
+    for limit, value in (("_MANY", 300), ("_FEW", 300), ("_HELD", 300), ("_PATIENCE", 300)):
+        monkeypatch.setattr(run_pages, limit, value)
+    for descending in (True, False):
+        check_reads(smaller, parse(text), Sorting(column=column, descending=descending), chance)
+
+
 def steps(store: Store, call: Callable[[], object]) -> int:
     """Return the work of a call in hundreds of instructions of SQLite's virtual machine."""
     taken = 0
@@ -223,6 +235,21 @@ def test_page_in_the_order_that_is_shown_is_read_without_a_full_scan(
     assert steps(larger, lambda: larger.glimpse([], sorting, window)) < 2 * steps(
         smaller, lambda: smaller.glimpse([], sorting, window)
     )
+
+
+def test_rows_around_a_run_with_a_word_are_read_without_passing_runs_of_other_models(
+    smaller: Store, larger: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_pages, "_MANY", 300)
+    monkeypatch.setattr(run_pages, "_FEW", 300)
+    monkeypatch.setattr(run_pages, "_HELD", 300)
+    where, sorting = parse("-status:failed resnet18"), Sorting(column="model", descending=True)
+
+    def work(store: Store) -> int:
+        first = store.summaries(where, order_by="model", descending=True, limit=1)[0]
+        return steps(store, lambda: store.glimpse(where, sorting, Window(limit=40, around=first.id, before=20)))
+
+    assert work(larger) < 2 * work(smaller)
 
 
 def test_every_sortable_column_has_an_index(smaller: Store) -> None:

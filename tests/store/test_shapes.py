@@ -63,6 +63,17 @@ def test_filters_find_shapes_and_methods(store: Store, text: str, found: set[int
     assert {ids.index(run_id) for run_id in store.run_ids(parse(text))} == found
 
 
+def test_a_filter_on_a_shape_tells_of_runs_at_the_own_shape_of_their_model(store: Store) -> None:
+    from etui.services.own_shape import own_shape_note
+    from etui.store.filter_language import parse
+
+    store.add_session(SessionSpec(model="resnet18", variants=VARIANTS), model=MODEL, box="", installation="")
+    assert "-has:batch" in own_shape_note(store, parse("batch:1"))
+    assert "-has:input_size" in own_shape_note(store, parse("precision:fp32 input_size:160"))
+    for complete in ("threads:2", "-has:batch", "batch!=4", "batch:4 input_size:160 delegate:openvino"):
+        assert own_shape_note(store, parse(complete)) == ""
+
+
 def test_document_keeps_its_shape(store: Store) -> None:
     document = make_document()
     document.variant, document.input_size, document.batch = "fp32/xnnpack 160x320 batch 4 dynamic", (160, 320), 4

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from textual.pilot import Pilot
 
+from etui.catalog.models import MODELS as CATALOG
 from etui.config import Config, LoadedConfig
 from etui.host.current_state import HostFacts
 from etui.results import RunDocument
@@ -30,13 +31,14 @@ def make_documents(count: int = 24) -> list[RunDocument]:
     """Runs of three models in three precisions, every seventh failed, the first the newest."""
     documents = []
     for index in range(count):
+        name = MODELS[index // 3 % 3]
         document = make_document(
             f"{index:02d}{'abcdef012345'[index % 12]}000000000",
             session_id=f"5e55{index:08d}",
             precision=PRECISIONS[index % 3],
             median=4.0 + index * 1.7,
             created_at=f"2026-11-20T{11 - index // 6:02d}:{59 - index % 6 * 7:02d}:00.000Z",
-            model=msgspec.structs.replace(MODEL, name=MODELS[index // 3 % 3], identity=MODELS[index // 3 % 3]),
+            model=msgspec.structs.replace(MODEL, name=name, identity=name, source=CATALOG[name].source),
         )
         document.note, document.tags = "", []
         if index % 5:

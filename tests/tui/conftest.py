@@ -19,6 +19,7 @@ import pytest
 from etui.catalog import delegates
 from etui.services import request
 from etui.tui.widgets import picker
+from tests.model_summaries import made_up
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +44,23 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def made_up_summaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test starts a process that imports torch to summarize a model."""
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: made_up(model=request.model))
+
+
+@pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two cores, and of the delegates' packages only ExecuTorch's and OpenVINO's, wherever the tests run."""
+    """Two cores, a C++ compiler, no GPU, and of the packages of delegates and baselines only ExecuTorch's and OpenVINO's,
+    wherever the tests run."""
     for module in (request, picker):
         monkeypatch.setattr(module, "usable_cores", lambda: 2)
     here = {"executorch", "openvino", "nncf"}
     monkeypatch.setattr(delegates, "_installed", lambda *modules: here.issuperset(modules))
-    delegates.delegates.cache_clear()
+    monkeypatch.setattr(delegates, "compiler_problem", lambda: None)
+    monkeypatch.setattr(delegates, "cuda_problem", lambda: ("no CUDA device", "measure it elsewhere"))
+    for cached in (delegates.delegates, delegates.baseline):
+        cached.cache_clear()
     yield
-    delegates.delegates.cache_clear()
+    for cached in (delegates.delegates, delegates.baseline):
+        cached.cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import threading
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ from etui.tui.widgets.log_pane import LogPane
 from etui.tui.widgets.paged_list import Rows, Wanted
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
+from etui.tui.widgets.runs_table import RunsTable
 from tests.documents import MODEL, make_block, make_document, make_spec
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled, snapshot
 from tests.tui.hosts import PATIENCE_S, drawn_rows, notices, paste, type_text, until, work_done
@@ -459,6 +461,29 @@ async def test_keys_typed_ahead_of_a_filter_act_on_its_rows(filled: Path) -> Non
         with Store.open(filled) as store:
             assert [store.summary(run_id).status for run_id in table.marked] == ["failed"]
         assert len(table.marked) == 1 and table.cursor == 2
+
+
+@pytest.mark.parametrize(("keys", "effect"), [("n", "picker"), ("Q", "queue"), ("jspacen", "picker")])
+async def test_keys_pressed_before_the_panes_exist_act_once_they_do(filled: Path, keys: str, effect: str) -> None:
+    app, released = make_app(filled), asyncio.Event()
+    add_panes = app.bench._add_panes
+
+    async def add_panes_later() -> None:
+        await released.wait()
+        await add_panes()
+
+    setattr(app.bench, "_add_panes", add_panes_later)  # noqa: B010 - mypy does not allow to assign to a method
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.bench.query(RunsTable) and bench_table(pilot).has_focus)
+        for key in keys.replace("space", " "):
+            app.post_message(events.Key("space" if key == " " else key, key))
+        await pilot.pause()
+        assert app.bench.picker is None
+        released.set()
+        await until(pilot, lambda: app.bench.query(f"#{effect}"))
+        pane = app.bench.query_one(f"#{effect}")
+        await until(pilot, lambda: pane.has_focus_within or pane.has_focus)
+        assert len(bench_table(pilot).marked) == keys.count("space")
 
 
 @pytest.mark.slow

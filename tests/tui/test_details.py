@@ -135,7 +135,7 @@ async def test_tabs_go_round_both_ways(stored: Path, keys: tuple[str, str]) -> N
             await pilot.press(keys[0])
         assert seen == [*TABS, "Summary"]
         await pilot.press(keys[1], keys[1])
-        assert host.details.tab == "JSON"
+        assert host.details.tab == "Model"
 
 
 async def test_a_click_opens_a_tab(stored: Path) -> None:
@@ -143,6 +143,20 @@ async def test_a_click_opens_a_tab(stored: Path) -> None:
         host = await opened(pilot)
         await pilot.click("TabBar", offset=(16, 0))
         assert host.details.tab == "Latency"
+
+
+async def test_the_tab_that_a_sentence_names_opens_by_a_click_on_it_and_by_its_digit(stored: Path) -> None:
+    async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
+        host = await opened(pilot)
+        lines = [strip.text for strip in host.screen._compositor.render_strips()]
+        for name in ("Accuracy", "Artifact"):
+            await pilot.press("1")
+            link = f"{TABS.index(name) + 1} {name}]"
+            row = next(number for number, line in enumerate(lines) if link in line)
+            await pilot.click(offset=(lines[row].index(link) + 1, row))
+            assert host.details.tab == name
+            await pilot.press("1", link[0])
+            assert host.details.tab == name
 
 
 @pytest.mark.slow
@@ -252,11 +266,10 @@ async def test_chart_keys_open_the_chart(stored: Path) -> None:
 async def test_digits_open_tabs_and_the_tab_bar_shows_them(stored: Path) -> None:
     async with DetailsHost(stored).run_test(size=(120, 40)) as pilot:
         host = await opened(pilot)
-        for number, name in enumerate((*TABS[1:], TABS[0]), 2):
-            digit = str(number % 10) if number <= len(TABS) else "1"
-            await pilot.press(digit)
+        for key, name in zip("2345678901I", (*TABS[1:-1], TABS[0], "Model"), strict=True):
+            await pilot.press(key)
             assert host.details.tab == name
-            assert f"{digit} {name}" in str(host.details.query_one(TabBar).render())
+            assert f"{key} {name}" in str(host.details.query_one(TabBar).render())
 
 
 async def test_log_keys_open_the_log(stored: Path) -> None:
@@ -395,7 +408,7 @@ async def test_a_summary_only_run_has_pages_without_figures(database: Path) -> N
         store.save_document(bare)
     async with DetailsHost(database).run_test(size=(80, 24)) as pilot:
         host = await opened(pilot)
-        for tab in TABS[:-2]:
+        for tab in TABS[:-3]:
             assert host.details.tab == tab
             assert host.page().strip()
             await pilot.press("tab")

@@ -237,15 +237,15 @@ SCENARIOS: dict[str, Scenario] = {
     "app.quit": Scenario(lambda pilot: pilot.app._exit),
     "app.quit_now": Scenario(lambda pilot: pilot.app._exit, ("slash",)),
     "details.next_tab": Scenario(lambda pilot: _tab(pilot) == "Latency", ("enter",)),
-    "details.previous_tab": Scenario(lambda pilot: _tab(pilot) == "JSON", ("enter",)),
+    "details.previous_tab": Scenario(lambda pilot: _tab(pilot) == "Model", ("enter",)),
     **{
         f"details.tab_{number % 10}": Scenario(_is_tab(name), ("enter", "tab" if number == 1 else "shift+tab"))
-        for number, name in enumerate(TABS[:-1], 1)
+        for number, name in enumerate(TABS[:-2], 1)
     },
     "details.tab_0": Scenario(_is_tab("JSON"), ("enter",)),
     "details.next_chart": Scenario(_is_tab("Latency"), ("enter",)),
     "details.menu": Scenario(_is(MenuDialog), ("enter",)),
-    "details.model": Scenario(_is(ModelSummaryScreen), ("enter",)),
+    "details.model": Scenario(_is_tab("Model"), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),
@@ -286,7 +286,7 @@ async def test_a_key_does_what_its_action_says(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Action, key: str
 ) -> None:
     monkeypatch.setattr("etui.runner.start.ensure_runner", lambda path: None)
-    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", lambda request, stopped: made_up())
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: made_up())
     monkeypatch.chdir(tmp_path)
     fill(database, make_documents(COUNT))
     scenario = SCENARIOS[action.id]

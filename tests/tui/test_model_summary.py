@@ -15,6 +15,7 @@ from etui.errors import EtuiError
 from etui.model_summary import ModelSummary
 from etui.services.summarize import Request
 from etui.tui.details.table_view import TreeTable
+from etui.tui.model_summary.pane import SummaryPane
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.model_summary import ModelSummaryScreen
 from tests.model_summaries import made_up
@@ -34,7 +35,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
         seen.append(request)
         return made_up(model=request.model)
 
-    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", summarize)
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", summarize)
     return seen
 
 
@@ -55,9 +56,16 @@ def names(pilot: Pilot[Any]) -> list[str]:
 
 async def made(pilot: Pilot[Any]) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, ModelSummaryScreen))
-    await until(pilot, lambda: screen_of(pilot).summary is not None)
+    await until(pilot, lambda: any(pane.summary is not None for pane in screen_of(pilot).query(SummaryPane)))
     await work_done(pilot)
     await pilot.pause()
+
+
+async def open_details(pilot: Pilot[Any]) -> DetailsScreen:
+    await pilot.press("enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen) and pilot.app.screen.document is not None)
+    assert isinstance(pilot.app.screen, DetailsScreen)
+    return pilot.app.screen
 
 
 async def show(pilot: Pilot[Any], model: str = "resnet18") -> None:
@@ -67,7 +75,7 @@ async def show(pilot: Pilot[Any], model: str = "resnet18") -> None:
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_a_run_its_details_and_the_picker_lead_to_the_summary(database: Path, requests: list[Request]) -> None:
+async def test_a_run_and_the_picker_lead_to_the_summary(database: Path, requests: list[Request]) -> None:
     documents = make_documents(2)
     fill(database, documents)
     async with opened(make_app(database)) as pilot:
@@ -78,8 +86,7 @@ async def test_a_run_its_details_and_the_picker_lead_to_the_summary(database: Pa
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
         await work_done(pilot)
         await pilot.press("I")
-        await made(pilot)
-        assert len(requests) == 2
+        await until(pilot, lambda: len(requests) == 2)
         await pilot.press("escape", "escape")
         await settled(pilot)
         await pilot.press("n", "end", "ctrl+u", *"gpt2", "enter", "ctrl+t")
@@ -131,13 +138,60 @@ async def test_an_error_is_shown_with_the_next_step(database: Path, monkeypatch:
     def fail(request: Request, *, stopped: Callable[[], bool]) -> ModelSummary:
         raise EtuiError("net.py:3 `raise`: ValueError", "fix net.py")
 
-    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", fail)
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", fail)
     async with opened(make_app(database)) as pilot:
         screen = ModelSummaryScreen(Request("net.py:net"))
         pilot.app.push_screen(screen)
-        await until(pilot, lambda: screen.query("#model-state") and "fix net.py" in screen.state)
+        await until(pilot, lambda: screen.query(SummaryPane) and "fix net.py" in screen.pane.message)
         await pilot.press("escape")
         assert pilot.app.screen is not screen
+
+
+@pytest.mark.slow
+@pytest.mark.asyncio
+async def test_the_tab_of_a_run_counts_once_and_copies_the_modules(database: Path, requests: list[Request]) -> None:
+    fill(database, make_documents(1))
+    async with opened(make_app(database)) as pilot:
+        details = await open_details(pilot)
+        assert not requests
+        await pilot.press("I")
+        await until(pilot, lambda: details.query_one(SummaryPane).state == "made")
+        await pilot.press("1", "I")
+        await work_done(pilot)
+        assert (len(requests), details.tab) == (1, "Model")
+        rows = details.query_one(SummaryPane).view.rows
+        assert rows is not None
+        before = len(rows)
+        await pilot.press("asterisk")
+        assert len(rows) > before
+        await pilot.press("y")
+        assert "| body.1.conv" in pilot.app.clipboard
+
+
+@pytest.mark.asyncio
+async def test_counting_in_the_tab_is_cancelled_and_started_again(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped_flags: list[Callable[[], bool]] = []
+    may_end = threading.Event()
+
+    def slow(request: Request, *, stopped: Callable[[], bool]) -> ModelSummary:
+        stopped_flags.append(stopped)
+        may_end.wait(20.0)
+        return made_up(model=request.model)
+
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", slow)
+    fill(database, make_documents(1))
+    async with opened(make_app(database)) as pilot:
+        pane = (await open_details(pilot)).query_one(SummaryPane)
+        await pilot.press("I")
+        await until(pilot, lambda: stopped_flags)
+        await pilot.press("x")
+        await until(pilot, stopped_flags[0])
+        assert (pane.state, pane.summary) == ("cancelled", None)
+        may_end.set()
+        await pilot.press("I")
+        await until(pilot, lambda: pane.summary is not None)
 
 
 @pytest.mark.asyncio
@@ -151,7 +205,7 @@ async def test_leaving_the_screen_stops_the_work(database: Path, monkeypatch: py
         ended.set()
         raise EtuiError("stopped")
 
-    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", endless)
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", endless)
     async with opened(make_app(database)) as pilot:
         pilot.app.push_screen(ModelSummaryScreen(Request("net")))
         await until(pilot, began.is_set)
@@ -164,7 +218,7 @@ async def test_leaving_the_screen_stops_the_work(database: Path, monkeypatch: py
 async def test_thousands_of_modules_are_drawn_a_screen_at_a_time(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("etui.tui.screens.model_summary.summarize", lambda request, stopped: made_up(1_700))
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: made_up(1_700))
     async with opened(make_app(database)) as pilot:
         await show(pilot)
         await pilot.press("asterisk", "end")

@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from etui.cli.main import cli
 from etui.errors import EtuiError, UsageError
 from etui.paths import state_dir
+from etui.services.session_config import plan
+from etui.services.session_file import as_toml
 from etui.store import Store
 from etui.tui.error_text import to_text
 from etui.tui.picker_form import FormValues, as_config, check, from_config, recall, remember
 from etui.tui.picker_text import programs
 from tests.documents import MODEL, make_spec
+
+METHODS = Path(__file__).parent / "fixtures" / "methods.pte"
+"""A program with the methods ``decode`` and ``forward``."""
 
 
 def test_a_whole_choice_becomes_a_specification() -> None:
@@ -57,12 +64,64 @@ def test_values_become_a_session_configuration_and_come_back() -> None:
     assert check(from_config(config)).spec == check(values).spec
 
 
+@pytest.mark.parametrize(("batch", "dynamic", "count"), [("", False, 2), ("1,4", False, 4), ("1,4", True, 8)])
+def test_programs_of_all_shapes_are_counted(batch: str, dynamic: bool, count: int) -> None:
+    assert programs(check(FormValues(model="resnet18", batch=batch, dynamic=dynamic))) == f"{count} programs"
+
+
+def test_the_form_has_what_the_command_line_prints_as_a_session_file() -> None:
+    line = (
+        "run resnet18 -p fp32,int8 -d xnnpack --input-size 128,160x320 --batch 1,4 --dynamic --threads 1,2"
+        " --baseline compile --weights synthetic --seed 3 --priority high --print-config"
+    )
+    printed = CliRunner().invoke(cli, line.split()).stdout
+    values = FormValues(
+        input_size="128, 160x320", batch="1,4", dynamic=True, threads="1,2", baseline=("compile",),
+        weights="synthetic", seed="3", priority="high",
+    )  # fmt: skip
+    assert as_toml(as_config(values)) == printed
+    assert check(values).spec == plan(as_config(values), skip=True).sessions[0].spec
+    assert as_toml(as_config(from_config(as_config(values)))) == printed
+
+
+def test_the_methods_of_a_program_are_kept_in_a_session_file() -> None:
+    values = FormValues(model=str(METHODS), methods=("decode", "forward"))
+    assert as_config(values).methods == ("decode", "forward") and from_config(as_config(values)) == values
+    unknown = check(FormValues(model=str(METHODS), methods=("decod",)))
+    assert "did you mean decode" in unknown.problems["methods"] and unknown.spec is None
+
+
+def test_what_an_earlier_version_had_no_field_for_goes_to_its_field() -> None:
+    remember(FormValues(model="gpt2", others={"sequence": [16, 64], "dynamic": True, "wait_quiet": 2.0}))
+    assert recall() == FormValues(model="gpt2", sequence="16,64", dynamic=True, others={"wait_quiet": 2.0})
+
+
 @pytest.mark.parametrize(
-    ("others", "count"), [({}, 2), ({"batch": [1, 4]}, 4), ({"batch": [1, 4], "dynamic": True}, 8)]
+    ("model", "fields"),
+    [
+        ("resnet18", {"baseline", "batch", "input_size"}),
+        ("vit_b_16", {"baseline", "batch"}),
+        ("gpt2", {"baseline", "batch", "sequence"}),
+        ("net.py:make", {"baseline", "batch", "sequence", "input_size"}),
+        (str(METHODS), {"methods"}),
+        ("nope", {"baseline", "batch", "sequence", "input_size"}),
+    ],
 )
-def test_programs_of_all_shapes_of_a_saved_configuration_are_counted(others: dict[str, object], count: int) -> None:
-    checked = check(FormValues(model="resnet18", precisions=("fp32", "int8"), delegates=("xnnpack",), others=others))
-    assert programs(checked) == f"{count} programs"
+def test_fields_that_do_not_apply_to_a_model_are_not_shown(
+    model: str, fields: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("def make(): ...\n")
+    assert check(FormValues(model=model)).fields == fields
+    assert check(FormValues(model=model, dynamic=True)).fields == {*fields, "dynamic"}
+
+
+def test_every_wrong_shape_is_marked_in_its_field() -> None:
+    values = FormValues(model="gpt2", input_size="128", sequence="16,4096", batch="x", threads="1,99", dynamic=True)
+    problems = check(values).problems
+    assert set(problems) == {"input_size", "sequence", "batch", "threads"}
+    assert "takes no images" in problems["input_size"] and "1024" in problems["sequence"]
+    assert not any("--" in problem for problem in problems.values())
 
 
 def test_the_last_choice_is_remembered() -> None:

@@ -54,10 +54,27 @@ def test_names_are_whole_if_there_is_room_for_them_besides_the_interval() -> Non
         assert ("ci" in sized) is (available > 60)
 
 
+def test_names_of_fifteen_letters_are_whole_on_80_columns() -> None:
+    texts = {"model": len("efficientnet_b0"), "precision": len("8da4w"), "delegate": len("openvino")}
+    sized = {column.name: cells for column, cells in sized_columns(USUAL, 73, texts)}
+    assert sized["model"] >= 15 and {"ci", "speedup", "verdict", "when"} <= sized.keys()
+    assert BY_NAME["precision"].title_in(sized["precision"]) == "prec"
+    # A precision that is longer than that heading is not cut for a longer name.
+    sized = {column.name: cells for column, cells in sized_columns(USUAL, 73, {**texts, "precision": 11})}
+    assert sized["precision"] == len("precision")
+
+
+def test_models_whose_names_differ_at_the_end_stay_distinct() -> None:
+    names = ["mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2", "efficientnet_v2_s", "efficientnet_v2_m"]
+    shown = {fitted(name, 12, UNICODE, middle=True) for name in names}
+    assert len(shown) == len(names) and {len(name) for name in shown} == {12}
+
+
 def test_the_arrow_of_the_sort_order_covers_no_letter_of_a_heading() -> None:
     for column in COLUMNS:
-        title, after = arrowed(column.title, column.cells, UNICODE, right=column.right, has_gap=True, descending=True)
-        assert column.title in title and "▼" in title + after
+        heading = column.title_in(column.cells)
+        title, after = arrowed(heading, column.cells, UNICODE, right=column.right, has_gap=True, descending=True)
+        assert heading in title and "▼" in title + after
 
 
 def test_columns_that_few_know_are_shown_only_if_chosen() -> None:

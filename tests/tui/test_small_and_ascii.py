@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from etui.config import Config
+from etui.results import LogLine
 from etui.tui.details.text_view import Page, Paper
 from etui.tui.screens.compare import CompareScreen
 from etui.tui.screens.details import DetailsScreen
@@ -15,12 +17,14 @@ from etui.tui.screens.trend import TrendScreen
 from etui.tui.trend.chart import TrendChart
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.key_bar import KeyBar
+from tests.documents import make_document
 from tests.tui.benches import app_of, bench_table, fill, make_app, opened
 from tests.tui.comparing import past
 from tests.tui.hosts import until, work_done
 
 pytestmark = pytest.mark.asyncio
 SMALL = (60, 16)
+AT_LEAST = "\u2265"
 
 
 @pytest.fixture
@@ -90,3 +94,23 @@ async def test_the_details_have_the_width_of_an_ascii_terminal(filled: Path) -> 
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
         await until(pilot, lambda: app_of(pilot).screen.query(Page).first().query_one(Paper).size.width > 70)
         assert strange(pilot) == []
+
+
+async def test_signs_of_stored_messages_are_ascii_where_the_terminal_is(database: Path) -> None:
+    document = make_document()
+    assert document.accuracy is not None
+    reason = f"SQNR 28.5 dB {AT_LEAST} 20 dB"
+    document.accuracy = msgspec.structs.replace(document.accuracy, reason=reason)
+    document.log = [LogLine(at="2026-11-20T10:00:00.000Z", stage="accuracy", level="info", message=reason)]
+    fill(database, [document])
+    async with opened(make_app(database, config=Config(ascii=True))) as pilot:
+        app_of(pilot).say(reason, keep=True)
+        assert app_of(pilot).notice_history[-1].message == "SQNR 28.5 dB >= 20 dB"
+        await until(pilot, lambda: "SQNR 28.5 dB >= 20 dB" in "".join(lines(pilot)))
+        assert strange(pilot) == []
+        await show(pilot, "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
+        for tab in ("3", "9"):
+            await show(pilot, tab)
+            await until(pilot, lambda: "SQNR 28.5 dB >= 20 dB" in "".join(lines(pilot)))
+            assert strange(pilot) == [], tab

@@ -73,7 +73,7 @@ def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int,
             await pilot.press("tab")
         if tab == "JSON":
             await until(pilot, lambda: host.details.query_one(JsonView).line_count() > 0)
-        if tab in ("Operators", "Gap", "Artifact"):
+        if tab in ("Operators", "Gap", "Artifact", "Model"):
             rows = host.details.query_one(f"#tab-{tab.lower()}", TableTab)
             await until(pilot, lambda: rows.view.rows is not None)
             await pilot.press("j", *(["right"] if tab != "Gap" else []), "j")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from etui.catalog import timm_models
 from etui.tui import suggestions
 
 
@@ -57,3 +60,40 @@ def test_hidden_files_are_shown_when_asked_for(tmp_path: Path) -> None:
     (tmp_path / ".hidden").touch()
     assert suggestions.paths(f"{tmp_path}/") == []
     assert [one.name for one in suggestions.paths(f"{tmp_path}/.h")] == [".hidden"]
+
+
+def test_folders_are_suggested_without_files(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "image.npz").touch()
+    assert [one.value for one in suggestions.folders(f"{tmp_path}/im")] == [f"{tmp_path}/images/"]
+
+
+def test_the_model_whose_name_is_typed_is_suggested_first() -> None:
+    for typed in ("torchvision:vgg13_bn", "vgg13_bn", "torchvision:resnet101"):
+        names = [one.value for one in suggestions.models(typed) if not one.heading]
+        assert names[0] == f"torchvision:{typed.removeprefix('torchvision:')}"
+    assert next(one.value for one in suggestions.models("vgg11") if not one.heading) == "torchvision:vgg11"
+
+
+def test_models_of_hugging_face_come_from_its_cache_and_from_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = tmp_path / "hub"
+    for name in ("models--org--tiny-bert", "models--other--net", "datasets--org--texts"):
+        (hub / name).mkdir(parents=True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub))
+    assert [one.value for one in suggestions.models("hf:")] == ["hf:org/tiny-bert", "hf:other/net"]
+    assert [one.value for one in suggestions.models("hf:BERT")] == ["hf:org/tiny-bert"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").touch()
+    (tmp_path / "more").mkdir()
+    found = suggestions.models(f"hf:{tmp_path}/m")
+    assert [(one.value, one.whole) for one in found] == [(f"hf:{tmp_path}/mine", True), (f"hf:{tmp_path}/more/", False)]
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_a_model_of_timm_without_suggestions_says_why(monkeypatch: pytest.MonkeyPatch, is_installed: bool) -> None:
+    monkeypatch.setattr(timm_models, "known_names", list)
+    monkeypatch.setattr(timm_models, "is_installed", lambda: is_installed)
+    (line,) = suggestions.models("timm:resnet")
+    assert line.heading and ("pip install 'etui[timm]'" in line.value) is not is_installed

@@ -17,7 +17,7 @@ from etui.engine.models.bundle import target_of
 from etui.engine.models.data_folder import read_folder
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.exported_program import check_exported
-from etui.engine.models.task_metric import metric_of
+from etui.engine.models.task_metric import metrics_of
 from etui.engine.models.user_code import source_files
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
@@ -53,7 +53,10 @@ def run_check(job: CheckJob, log: Log) -> CheckResult:
     if isinstance(model, UserModel):
         if built.declared is not None:
             tolerances_of(built.declared, model.name)
-            metric_of(built.declared.metric, built.declared.labels, model.name)
+            labels = built.declared.labels
+            if job.data is not None and built.declared.metric is not None:
+                labels = True  # those of the files
+            metrics_of(built.declared.metric, labels, model.name)
         begin("inputs")
         _try_inputs(model, built, job.seed)
         if job.data is not None:

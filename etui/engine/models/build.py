@@ -272,7 +272,8 @@ def _call_factory(model: UserModel, seed: int, shape: Shape) -> tuple[object, di
     random.seed(seed)
     np.random.seed(seed % 2**32)
     file = UserFile(Path(model.path))
-    with file.running() as module:
+    # Workers that measure are in inference mode, and a factory may train its model.
+    with torch.inference_mode(False), torch.enable_grad(), file.running() as module:
         factory = getattr(module, model.factory or "", None)
         if not callable(factory):
             raise PreparationError(f"{model.path} has no function {model.factory}", "check the name after the colon")

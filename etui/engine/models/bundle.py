@@ -28,10 +28,11 @@ from etui.engine.models.call_structure import (
     value_of,
 )
 from etui.engine.models.data_folder import Target
+from etui.engine.models.data_labels import NOT_USED, judge_labels
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.declared_dims import declared_dims, ranges
 from etui.engine.models.exported_program import check_exported
-from etui.engine.models.input_shapes import changed_to, naming_layer, requested
+from etui.engine.models.input_shapes import changed_to, check_made, naming_layer, requested
 from etui.engine.models.inputs import (
     INPUTS_VERSION,
     InputSet,
@@ -51,13 +52,13 @@ from etui.engine.models.module_state import (
     weights_dtype,
 )
 from etui.engine.models.outputs import check_outputs, flat_outputs, has_dataclasses, register_dataclasses
-from etui.engine.models.task_metric import Metric, like, metric_of, value_of_metric
+from etui.engine.models.task_metric import NAMED, Metric, like, metrics_of, value_of_metric
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.files.cache_entries import discard, hold, making
 from etui.files.hashing import file_stamp
 from etui.jobs import BundleJob, BundleResult, DynamicDims
-from etui.results import ModelInfo, Stage, TaskMetric, Tolerance, WeightsInfo
+from etui.results import MetricValue, ModelInfo, Stage, TaskMetric, Tolerance, WeightsInfo
 from etui.spec import OWN_SHAPE, Shape
 
 BUNDLE_VERSION = 2
@@ -103,6 +104,18 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
                    f"({result.inputs.detail})"))  # fmt: skip
     if result.inputs.split:
         log(_log_event(f"evaluation and calibration inputs: {result.inputs.split}"))
+    if result.inputs.labels.startswith(NOT_USED):
+        log(
+            Event(
+                kind="warning",
+                level="warning",
+                stage="load",
+                message=f"labels are {result.inputs.labels}",
+                at=utc_now(),
+            )
+        )
+    elif result.inputs.labels:
+        log(_log_event(f"labels {result.inputs.labels}"))
     if result.weights.kind == "synthetic":
         log(
             Event(
@@ -271,20 +284,35 @@ class Bundle:
         result = self.result
         if result.metric_eager is None:
             return None
-        built = self._built()
-        metric = _metric(built, self.model)
-        assert metric is not None
+        eager = {result.metric: result.metric_eager, **result.other_metrics}
         count = len(outputs)
-        with unchanged(built.module), torch.inference_mode():
-            template = self.structure.bound(built.module)(*self.inputs()[0])
         labels = self._labels()[:count]
-        source = self.model.name
-        eager = result.metric_eager
+        metrics, template = self._metrics_and_output(list(eager))
         if count < len(self.reference()):
             references = [like(template, tensors) for tensors in self.reference()[:count]]
-            eager = value_of_metric(metric, references, labels, source)
-        program = value_of_metric(metric, [like(template, tensors) for tensors in outputs], labels, source)
-        return TaskMetric(name=metric[0], eager=eager, program=program, count=count)
+            eager = {name: value_of_metric((name, metric), references, labels, self.model.name)
+                     for name, metric in metrics}  # fmt: skip
+        returned = [like(template, tensors) for tensors in outputs]
+        first, *others = [
+            MetricValue(
+                name=name,
+                eager=eager[name],
+                program=value_of_metric((name, metric), returned, labels, self.model.name),
+            )
+            for name, metric in metrics
+        ]
+        return TaskMetric(name=first.name, eager=first.eager, program=first.program, count=count, others=others)
+
+    def _metrics_and_output(self, names: list[str]) -> tuple[list[tuple[str, Metric]], object]:
+        """Return the metrics and an output of the module, the structure of which the metrics expect. Named metrics
+        need only the tensors, so that the module is not built."""
+        if self.result.named_metrics:
+            return [(name, NAMED[name]) for name in names], list(self.reference()[0])
+        built = self._built()
+        with unchanged(built.module), torch.inference_mode():
+            template = self.structure.bound(built.module)(*self.inputs()[0])
+        declared = built.declared
+        return metrics_of(declared and declared.metric, True, self.model.name), template
 
     def _labels(self) -> list[Any]:
         nodes = msgspec.json.decode(self.result.labels, type=list[Node])
@@ -324,22 +352,22 @@ class _FactoryOutput(NamedTuple):
 
 
 class _Declared(NamedTuple):
-    """What an ``etui.Model`` declares: tolerances by precision, its metric, the labels of the evaluation inputs as
-    tensors and structure, and its dynamic dimensions."""
+    """What an ``etui.Model`` or the files of a folder declare: tolerances by precision, metrics, the labels of the
+    evaluation inputs as tensors and structure, and dynamic dimensions."""
 
     tolerances: dict[str, Tolerance]
-    metric: tuple[str, Metric] | None
+    metrics: list[tuple[str, Metric]]
     labels: list[tuple[Inputs, Node]]
     dynamic: DynamicDims | None = None
 
     @property
     def outputs(self) -> str:
-        """The kind of outputs, if the metric or a limit on top-1 implies one."""
-        name = self.metric[0] if self.metric is not None else ""
-        if name == "miou":
+        """The kind of outputs, if a metric or a limit on top-1 implies one."""
+        names = {name for name, _ in self.metrics}
+        if "miou" in names:
             return "segmentation map"
         limits_top1 = any(tolerance.top1_min is not None for tolerance in self.tolerances.values())
-        return "logits" if limits_top1 or name in {"top1", "top5"} else ""
+        return "logits" if limits_top1 or names & {"top1", "top5", "f1_macro"} else ""
 
     def identity(self) -> object:
         """Return what identifies it; the function of a metric is part of the user's code."""
@@ -347,7 +375,10 @@ class _Declared(NamedTuple):
         for number, (tensors, node) in enumerate(self.labels):
             hash_tensors(digest, {f"{number:05d}/{index:05d}": tensor for index, tensor in enumerate(tensors)})
             digest.update(msgspec.json.encode(node))
-        return (self.tolerances, self.metric and self.metric[0], digest.hexdigest(), self.dynamic)
+        names = [name for name, _ in self.metrics]
+        # The form of one metric keeps the keys of programs that were prepared before there could be several.
+        named = names if len(names) > 1 else names[0] if names else None
+        return (self.tolerances, named, digest.hexdigest(), self.dynamic)
 
 
 def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
@@ -359,20 +390,16 @@ def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _F
 
 def _declared(built: Built, inputs: InputSet, model: Model) -> _Declared:
     if built.declared is None:
-        return _Declared({}, None, [])
+        return _Declared({}, [], [])
     labels = [flat_value(label, model.name) for label in inputs.labels or []]
-    # Inputs from a folder have no labels.
-    metric = None if inputs.labels is None and built.declared.labels is not None else _metric(built, model)
+    metrics: list[tuple[str, Metric]] = []
+    # The labels of a folder's files, and whether they fit, are only known with the outputs.
+    if inputs.files is None and (inputs.labels is not None or built.declared.labels is None):
+        metrics = metrics_of(built.declared.metric, built.declared.labels, model.name)
     example = inputs.accuracy[0]
     call = inputs.structure or plain_structure(len(example))
     dynamic = declared_dims(built.declared.dynamic_shapes, built.module, call, example, model.name)
-    return _Declared(tolerances_of(built.declared, model.name), metric, labels, dynamic)
-
-
-def _metric(built: Built, model: Model) -> tuple[str, Metric] | None:
-    if built.declared is None:
-        return None
-    return metric_of(built.declared.metric, built.declared.labels, model.name)
+    return _Declared(tolerances_of(built.declared, model.name), metrics, labels, dynamic)
 
 
 class _Made(NamedTuple):
@@ -392,7 +419,7 @@ def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> In
         target, batch = Target(tensors, plain_structure(len(tensors)), model.name), None
     else:
         built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
-        target, batch = target_of(model, built, job.seed), built.rest.batch
+        target, batch = target_of(model, built, job.seed, job.shape), built.rest.batch
     return _of_target(target, job, batch, model.reference)
 
 
@@ -403,10 +430,11 @@ def _of_target(target: Target, job: BundleJob, batch: int | None, source: str) -
     return at_shape(inputs, Shape(batch=batch), source)
 
 
-def target_of(model: UserModel, built: Built, seed: int) -> Target:
+def target_of(model: UserModel, built: Built, seed: int, shape: Shape = OWN_SHAPE) -> Target:
     """Return what files become as inputs of a user's module: of the requested shape, except for the batch."""
     assert built.example is not None
     example = built.example.take(1, seed)[0]
+    check_made(shape, built.rest, example.tensors, model.reference)
     shape = msgspec.structs.replace(built.rest, batch=None)
     (tensors,) = changed_to(shape, [example.tensors], model.reference)
     return Target(tensors, example.structure, model.name, module=built.module)
@@ -455,8 +483,9 @@ def _key(
 
 
 def _content_of(inputs: InputSet) -> tuple[str | None, ...]:
-    info = inputs.info
-    return info.sha256, info.accuracy_sha256, info.calibration_sha256
+    info, files = inputs.info, inputs.files
+    labels = (files.identity(),) if files is not None and (files.values or files.problem) else ()
+    return info.sha256, info.accuracy_sha256, info.calibration_sha256, *labels
 
 
 def _code_of(model: UserModel, sources: dict[str, str]) -> dict[str, Any]:
@@ -498,15 +527,14 @@ def _build(
         weights_info = WeightsInfo(kind=resolved.kind, detail=resolved.detail, revision=resolved.revision)
         stamp = file_stamp(Path(model.path)) if isinstance(model, UserModel) else None
         has_eager = not (isinstance(model, UserModel) and model.kind == "pte")
-        declared, metric_eager, dataclass_outputs = _Declared({}, None, []), None, False
+        declared, eager_metrics, dataclass_outputs = _Declared({}, [], []), list[float](), False
+        is_named, labels_detail = False, ""
         if has_eager:
             if factory_output is not None:
                 assert isinstance(model, UserModel)
                 built, inputs, state = factory_output.built, factory_output.inputs, factory_output.state
                 declared = factory_output.declared
-                info = msgspec.structs.replace(
-                    info, outputs=declared.outputs or info.outputs, **_code_of(model, built.sources or {})
-                )
+                info = msgspec.structs.replace(info, **_code_of(model, built.sources or {}))
                 (folder / _STRUCTURE).write_bytes(msgspec.json.encode(factory_output.structure))
             else:
                 built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
@@ -525,14 +553,26 @@ def _build(
             dataclass_outputs = has_dataclasses(outputs[0])
             register_dataclasses(outputs[0])
             write_reference(folder / _REFERENCE, [flat_outputs(output) for output in outputs])
-            if declared.metric is not None:
-                labels = [value_of(node, tensors) for tensors, node in declared.labels]
-                metric_eager = value_of_metric(declared.metric, outputs, labels, model.name)
+            if inputs.files is not None:
+                wanted = built.declared.metric if built.declared is not None else None
+                judged = judge_labels(inputs.files, model, module, outputs, wanted, weights_info.kind)
+                labels = [flat_value(label, model.name) for label in judged.labels]
+                declared = declared._replace(metrics=judged.metrics, labels=labels)
+                eager_metrics, labels_detail = judged.eager, judged.detail
+            elif declared.metrics:
+                known = [value_of(node, tensors) for tensors, node in declared.labels]
+                eager_metrics = [value_of_metric(metric, outputs, known, model.name) for metric in declared.metrics]
+            is_named = all(NAMED.get(name) is metric for name, metric in declared.metrics)
+            info = msgspec.structs.replace(info, outputs=declared.outputs or info.outputs)
         else:
             assert isinstance(model, UserModel)
             inputs = made.data or program_file_inputs(Path(model.path), job.accuracy_inputs, job.seed, job.method)
+            if inputs.files is not None and inputs.files.values:
+                labels_detail = (
+                    f"{NOT_USED}: a finished program has no eager baseline, and its accuracy is not measured"
+                )
         lists = {"accuracy": inputs.accuracy, "calibration": inputs.calibration}
-        described = inputs.info
+        described = msgspec.structs.replace(inputs.info, labels=labels_detail)
         if declared.dynamic is not None:
             call_names = (inputs.structure or plain_structure(len(inputs.accuracy[0]))).names()
             described = msgspec.structs.replace(described, dynamic=ranges(declared.dynamic, call_names))
@@ -554,8 +594,12 @@ def _build(
             structure=msgspec.json.encode(inputs.structure).decode() if inputs.structure is not None else "",
             dataclass_outputs=dataclass_outputs,
             tolerances=declared.tolerances,
-            metric=declared.metric[0] if declared.metric is not None else "",
-            metric_eager=metric_eager,
+            metric=declared.metrics[0][0] if declared.metrics else "",
+            metric_eager=eager_metrics[0] if eager_metrics else None,
+            other_metrics={
+                name: value for (name, _), value in zip(declared.metrics[1:], eager_metrics[1:], strict=True)
+            },
+            named_metrics=is_named,
             dynamic=declared.dynamic,
             labels=msgspec.json.encode([node for _, node in declared.labels]).decode() if declared.labels else "",
             shape=job.shape,
@@ -578,7 +622,7 @@ def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Bui
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder, job.shape)
     if job.data is not None:
-        return _of_target(target_of(model, built, job.seed), job, built.rest.batch, model.reference)
+        return _of_target(target_of(model, built, job.seed, job.shape), job, built.rest.batch, model.reference)
     example, module = built.example, built.module
     assert example is not None
 
@@ -591,6 +635,7 @@ def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Bui
         return True
 
     inputs = example_inputs(example, job.accuracy_inputs, job.calibration_count, job.seed, accepts)
+    check_made(job.shape, built.rest, inputs.accuracy[0], model.reference)
     return at_shape(inputs, built.rest, model.reference)
 
 

@@ -1,4 +1,5 @@
-"""Make a model's inputs from the files of a folder: images, tensors (``.npz``, ``.safetensors``) or JSON lines."""
+"""Make a model's inputs, and their labels, from the files of a folder: images, tensors (``.npz``, ``.safetensors``) or
+JSON lines."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from torch import nn
 from etui.catalog.models import ImageRecipe
 from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.data_labels import FolderLabels, Label, label_of, read_class_names
 from etui.engine.models.user_inputs import content
 from etui.errors import PreparationError
 from etui.files.data_files import data_files
@@ -35,7 +37,10 @@ _OBJECTS = 'write one JSON object for each line, such as {"text": ".."}'
 _NUMBERED = re.compile(r"(.*?)(\d+)")
 """A name that ends in a number, such as those that ``numpy.savez`` gives to unnamed arrays."""
 
-Load = Callable[[], Mapping[str, torch.Tensor] | torch.Tensor]
+_LABELS = ("labels", "label")
+"""The names of what is not an input but its label."""
+
+Load = Callable[[], Mapping[str, object] | torch.Tensor]
 
 
 class Target(NamedTuple):
@@ -54,10 +59,26 @@ class Target(NamedTuple):
 
 
 class FromFolder(NamedTuple):
-    """Distinct inputs in a seeded order, and a description of where they come from."""
+    """Distinct inputs in a seeded order, a description of where they come from, and their labels."""
 
     inputs: list[Inputs]
     detail: str
+    labels: FolderLabels
+
+
+class _Source(NamedTuple):
+    """One file, or one line of a file: its name for messages, how it is loaded, and the folder of its class."""
+
+    name: str
+    load: Load
+    folder: str | None = None
+
+
+class _Read(NamedTuple):
+    """One input with its label; None without one."""
+
+    tensors: Inputs
+    label: Label | None
 
 
 def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFolder:
@@ -69,15 +90,15 @@ def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFold
     """
     kind, files = data_files(folder)
     if kind == "images":
-        sources = [(str(file.relative_to(folder)), _image_loader(file, target)) for file in files]
+        sources = [_image_source(folder, file, target) for file in files]
         fill = _fill_batch
     else:
         sources = list(_tensor_sources(folder, files, kind, target))
         fill = _one_each
     order = torch.randperm(len(sources), generator=torch.Generator().manual_seed(seed)).tolist()
-    inputs: dict[bytes, Inputs] = {}
-    for example in fill(target, (sources[index] for index in order)):
-        inputs.setdefault(content(example), example)
+    inputs: dict[bytes, _Read] = {}
+    for read in fill(target, (sources[index] for index in order)):
+        inputs.setdefault(content(read.tensors), read)
         if len(inputs) == count:
             break
     if len(inputs) < 2:
@@ -86,10 +107,32 @@ def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFold
             " calibration and evaluation need at least two",
             "add files: each input is used for only one of them",
         )
-    return FromFolder(list(inputs.values()), f"{len(inputs)} inputs from {len(sources)} {kind} in {folder}")
+    labels = _labels(folder, sources, [read.label for read in inputs.values()])
+    detail = f"{len(inputs)} inputs from {len(sources)} {kind} in {folder}"
+    return FromFolder([read.tensors for read in inputs.values()], detail, labels)
+
+
+def _labels(folder: Path, sources: Sequence[_Source], labels: Sequence[Label | None]) -> FolderLabels:
+    """Return the labels of the inputs of a folder, all of which must have one."""
+    given = [label for label in labels if label is not None]
+    every = sorted({source.folder for source in sources if source.folder is not None})
+    if any(source.folder is None for source in sources) and every:
+        return FolderLabels(problem=f"{folder} has images in folders and others that are in none")
+    if not given:
+        return FolderLabels()
+    if len(given) < len(labels):
+        return FolderLabels(problem=f"{len(labels) - len(given)} of {len(labels)} inputs have none")
+    origin = "the names of their folders" if every else "their files"
+    return FolderLabels(given, origin, read_class_names(folder), tuple(every))
 
 
 # Images
+
+
+def _image_source(folder: Path, file: Path, target: Target) -> _Source:
+    """Return an image, which belongs to the class of the first folder of its path."""
+    path = file.relative_to(folder)
+    return _Source(str(path), _image_loader(file, target), path.parts[0] if len(path.parts) > 1 else None)
 
 
 def _image_loader(file: Path, target: Target) -> Load:
@@ -156,33 +199,37 @@ def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRe
     return pixels.unsqueeze(0).contiguous()
 
 
-def _fill_batch(target: Target, sources: Iterator[tuple[str, Load]]) -> Iterator[Inputs]:
+def _fill_batch(target: Target, sources: Iterator[_Source]) -> Iterator[_Read]:
     """Yield inputs of as many images as the batch of the example has. Each image is used once, so that evaluation and
     calibration do not share one."""
     place = _image_place(target)
     seen: set[bytes] = set()
     batch: list[torch.Tensor] = []
-    for _, load in sources:
-        image = load()
+    classes: list[str | None] = []
+    for source in sources:
+        image = source.load()
         assert isinstance(image, torch.Tensor)
         if (known := content((image,))) in seen:
             continue
         seen.add(known)
         batch.append(image)
+        classes.append(source.folder)
         if len(batch) == target.example[place].shape[0]:
             joined = torch.cat(batch).contiguous()
-            batch = []
-            yield tuple(joined if at == place else tensor for at, tensor in enumerate(target.example))
+            names = [name for name in classes if name is not None]
+            batch, classes = [], []
+            tensors = tuple(joined if at == place else tensor for at, tensor in enumerate(target.example))
+            yield _Read(tensors, names if len(names) == len(joined) else None)
 
 
 # Tensors by name
 
 
-def _tensor_sources(folder: Path, files: Sequence[Path], kind: str, target: Target) -> Iterator[tuple[str, Load]]:
+def _tensor_sources(folder: Path, files: Sequence[Path], kind: str, target: Target) -> Iterator[_Source]:
     for file in files:
         name = str(file.relative_to(folder))
         if kind != "JSON lines":
-            yield name, _tensor_loader(file)
+            yield _Source(name, _tensor_loader(file))
             continue
         try:
             lines = file.read_text(encoding="utf-8").splitlines()
@@ -190,11 +237,11 @@ def _tensor_sources(folder: Path, files: Sequence[Path], kind: str, target: Targ
             raise PreparationError(f"cannot read {file}: {error}", "write it as UTF-8") from error
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield f"{name}, line {number}", _line_loader(line, f"{file}, line {number}", target)
+                yield _Source(f"{name}, line {number}", _line_loader(line, f"{file}, line {number}", target))
 
 
 def _tensor_loader(file: Path) -> Load:
-    def load() -> Mapping[str, torch.Tensor]:
+    def load() -> Mapping[str, object]:
         import numpy
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -203,7 +250,7 @@ def _tensor_loader(file: Path) -> Load:
             if file.suffix.lower() == ".safetensors":
                 return dict(load_file(file))
             with numpy.load(file, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(numpy.ascontiguousarray(arrays[name])) for name in arrays.files}
+                return {name: _of_array(arrays[name]) for name in arrays.files}
         except (OSError, ValueError, TypeError, EOFError, SafetensorError) as error:
             raise PreparationError(
                 f"cannot read {file}: {first_line(error)}", "write it with plain numeric arrays"
@@ -212,8 +259,14 @@ def _tensor_loader(file: Path) -> Load:
     return load
 
 
+def _of_array(array: Any) -> object:
+    import numpy
+
+    return array.tolist() if array.dtype.kind == "U" else torch.from_numpy(numpy.ascontiguousarray(array))
+
+
 def _line_loader(line: str, where: str, target: Target) -> Load:
-    def load() -> Mapping[str, torch.Tensor]:
+    def load() -> Mapping[str, object]:
         try:
             value: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -227,9 +280,14 @@ def _line_loader(line: str, where: str, target: Target) -> Load:
                     "give the tensors by name instead, as lists",
                 )
             tensors = target.tokenize(value["text"])
-            return {f"{at}": tensor for at, tensor in enumerate(tensors)}
+            labels = {name: value[name] for name in _LABELS if name in value}
+            return {**{f"{at}": tensor for at, tensor in enumerate(tensors)}, **labels}
+        inputs = _names(target)
         try:
-            return {str(name): torch.tensor(numbers) for name, numbers in value.items()}
+            return {
+                str(name): numbers if name in _LABELS and name not in inputs else torch.tensor(numbers)
+                for name, numbers in value.items()
+            }
         except (TypeError, ValueError, RuntimeError) as error:
             raise PreparationError(
                 f"{where} has values that are not numbers", "write nested lists of numbers, or a text"
@@ -238,12 +296,34 @@ def _line_loader(line: str, where: str, target: Target) -> Load:
     return load
 
 
-def _one_each(target: Target, sources: Iterator[tuple[str, Load]]) -> Iterator[Inputs]:
+def _one_each(target: Target, sources: Iterator[_Source]) -> Iterator[_Read]:
     names = _names(target)
-    for where, load in sources:
+    for where, load, _ in sources:
         given = load()
         assert isinstance(given, Mapping)
-        yield _fitted(given, names, where, target)
+        labels: dict[str, object] = {}
+        tensors: dict[str, torch.Tensor] = {}
+        for name, value in given.items():
+            if name in _LABELS and name not in names:
+                labels[name] = value
+            elif isinstance(value, torch.Tensor):
+                tensors[name] = value
+            else:
+                raise PreparationError(f"{where} has text as {name}", "write numbers; only labels may be text")
+        yield _Read(_fitted(tensors, names, where, target), _label(labels, where))
+
+
+def _label(labels: Mapping[str, object], where: str) -> Label | None:
+    if len(labels) > 1:
+        raise PreparationError(f"{where} has {' and '.join(labels)}", "give one of them")
+    for name, value in labels.items():
+        try:
+            return None if value is None else label_of(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise PreparationError(
+                f"{where} has a {name} that is neither a number nor a name", "give a class, or a list of them"
+            ) from error
+    return None
 
 
 def _names(target: Target) -> list[str]:

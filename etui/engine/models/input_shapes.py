@@ -4,6 +4,7 @@ layer does not take it."""
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -73,6 +74,29 @@ def factory_arguments(factory: Callable[..., object], shape: Shape) -> FactoryAr
     keywords = {name: value for name, value in values.items() if value is not None and name in parameters}
     rest = {name: value for name, value in values.items() if name not in keywords}
     return FactoryArguments(keywords, Shape(**rest))
+
+
+def check_made(shape: Shape, rest: Shape, tensors: Inputs, source: str) -> None:
+    """Check that the inputs of a factory have the parts of a shape that it was given: those in ``shape`` and not in
+    ``rest``. A factory that ignores its parameter would give figures per item of a batch that was never measured.
+
+    Raises:
+        PreparationError: no tensor has a dimension of the size that was requested.
+    """
+    shapes = [tuple(tensor.shape) for tensor in tensors]
+    found = {
+        "input_size": any(shape.input_size in itertools.pairwise(dims) for dims in shapes),
+        "batch": any(shape.batch in dims[:2] for dims in shapes),
+        "sequence": any(shape.sequence in dims for dims in shapes),
+    }
+    for name in _PARTS:
+        value = getattr(shape, name)
+        if value is not None and getattr(rest, name) is None and not found[name]:
+            made = ", ".join("x".join(map(str, dims)) for dims in shapes)
+            raise PreparationError(
+                f"{source} has a parameter {name}, but for {name}={value} its inputs are {made}",
+                "make the inputs in the factory for that parameter, or remove the parameter",
+            )
 
 
 def changed_to(shape: Shape, inputs: Sequence[Inputs], source: str) -> list[Inputs]:

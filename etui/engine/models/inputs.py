@@ -15,6 +15,7 @@ from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
 from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.data_folder import Target, mean_and_std, read_folder, resampling
+from etui.engine.models.data_labels import FolderLabels
 from etui.engine.models.input_shapes import batch_count, changed_to, joined
 from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
@@ -33,6 +34,7 @@ _EDGES = {"china.jpg": 0.32, "flower.jpg": 0.475}
 it."""
 
 _TRIES = 20
+_OTHER_BATCH = "the batch size was changed; give a factory a parameter batch"
 
 _STREAMS = {"accuracy": 0, "calibration": 1, "settling": 2}
 """The purposes of inputs. Calibration and settling (estimating BatchNorm statistics of synthetic weights) share no
@@ -41,13 +43,15 @@ content with accuracy: they use other regions of the photos, other sentences and
 
 class InputSet(NamedTuple):
     """Accuracy inputs, calibration inputs (with other content), and their description. ``structure`` is that of the
-    call (None: positional tensors), ``labels`` has those of the accuracy inputs, if they have labels."""
+    call (None: positional tensors), ``labels`` has those of the accuracy inputs, if they have labels; ``files`` what
+    the files of a folder say about labels of theirs."""
 
     accuracy: list[Inputs]
     calibration: list[Inputs]
     info: InputsInfo
     structure: CallStructure | None = None
     labels: list[object] | None = None
+    files: FolderLabels | None = None
 
     def structured(self, structure: CallStructure) -> InputSet:
         """Return the inputs of a call with this structure, described with its names."""
@@ -153,6 +157,7 @@ def at_shape(inputs: InputSet, shape: Shape, source: str) -> InputSet:
         calibration=calibration,
         info=_info(info.kind, detail, split, accuracy, calibration),
         labels=inputs.labels if shape.batch is None else None,
+        files=inputs.files if shape.batch is None or inputs.files is None else inputs.files.dropped(_OTHER_BATCH),
     )
     return changed if inputs.structure is None else changed.structured(inputs.structure)
 
@@ -200,7 +205,8 @@ def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, s
     evaluation, calibrating = found.inputs[:first], found.inputs[first : first + calibration]
     split = f"{len(evaluation)} of your inputs for evaluation, {len(calibrating)} for calibration, none for both"
     info = _info("data", found.detail, split, evaluation, calibrating)
-    return InputSet(evaluation, calibrating, info).structured(target.structure)
+    labels = found.labels._replace(values=found.labels.values[:first])
+    return InputSet(evaluation, calibrating, info, files=labels).structured(target.structure)
 
 
 def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int, shape: Shape = OWN_SHAPE) -> Target:

@@ -21,6 +21,10 @@ class Calls:
         self.count: Counter[str] = Counter()
         self.inputs: dict[str, list[TensorInfo]] = {}
         self.outputs: dict[str, list[TensorInfo]] = {}
+        self.values: Counter[str] = Counter()
+        """The floating-point values of inputs and outputs over all calls, the same tensor once per call and side."""
+        self.other_bytes: Counter[str] = Counter()
+        """The bytes of the other inputs and outputs."""
         self.running: list[str] = []
 
     def place(self) -> str:
@@ -48,6 +52,7 @@ class Calls:
             self.running.append(path)
             self.count[path] += 1
             self.inputs.setdefault(path, tensor_infos((args, kwargs)))
+            self._count(path, (args, kwargs))
 
         return begin
 
@@ -56,8 +61,18 @@ class Calls:
             del module, args
             self.running.pop()
             self.outputs.setdefault(path, tensor_infos(result))
+            self._count(path, result)
 
         return end
+
+    def _count(self, path: str, tree: object) -> None:
+        distinct = {(id(tensor.untyped_storage()), tensor.storage_offset(), tensor.shape): tensor
+                    for tensor in tensors_in(tree) if tensor.layout is torch.strided}  # fmt: skip
+        for tensor in distinct.values():
+            if tensor.is_floating_point():
+                self.values[path] += tensor.numel()
+            else:
+                self.other_bytes[path] += tensor.numel() * tensor.element_size()
 
 
 def tensor_infos(tree: object) -> list[TensorInfo]:

@@ -3,6 +3,7 @@ themselves are no longer in the graph."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -44,6 +45,18 @@ class ObservedGraph(torch.fx.Interpreter):
                 self._note(self._calls.outputs, path, [result])
         self._calls.running = []
         return result
+
+    def add_up(self) -> None:
+        """Count the values of inputs and outputs of each module that was called once. Those of further calls are not
+        known, so that nothing is counted then."""
+        for path in {*self._calls.inputs, *self._calls.outputs}:
+            if self._calls.count[path] == 1:
+                for tensor in (*self._calls.inputs.get(path, []), *self._calls.outputs.get(path, [])):
+                    size = math.prod(tensor.shape)
+                    if "float" in tensor.dtype:
+                        self._calls.values[path] += size
+                    else:
+                        self._calls.other_bytes[path] += size
 
     def _note(self, noted: dict[str, list[TensorInfo]], path: str, values: list[Any]) -> None:
         known = noted.setdefault(path, [])

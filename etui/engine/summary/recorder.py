@@ -15,10 +15,13 @@ from etui.engine.summary.work import has_formula, multiply_adds
 
 
 class Work:
-    """What the operators that one module called itself did."""
+    """What the operators that one module called itself did. ``weights`` has the parameters that multiply-adds read, by
+    storage, with the number of values read."""
 
     def __init__(self) -> None:
         self.macs = 0
+        self.mac_calls = 0
+        self.weights: dict[int, int] = {}
         self.activation_bytes = 0
         self.traffic_bytes = 0
         self.uncounted: Counter[str] = Counter()
@@ -50,8 +53,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # as are mos
         self._references: dict[int, StorageWeakRef] = {}
         self._by_storage: dict[int, Allocation | None] = {}
         self._position = 0
+        # The storage of the parameter that a storage belongs to: views of parameters have others.
+        self._parameters: dict[int, int] = {}
         for tensor in resident:
-            self._by_storage[self._storage(tensor)] = None
+            storage = self._storage(tensor)
+            self._by_storage[storage] = None
+            self._parameters[storage] = storage
 
     def add_inputs(self, tensors: Iterable[torch.Tensor]) -> None:
         """Regard these tensors as allocated before the first operator."""
@@ -108,6 +115,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # as are mos
         else:
             work.macs += macs
         operands, results = _tensors((args, kwargs)), _tensors(result)
+        if macs:
+            work.mac_calls += 1
+            self._note_weights(work, operands)
         for tensor in operands:
             if (allocation := self._by_storage.get(self._storage(tensor))) is not None:
                 allocation.used = self._position
@@ -122,9 +132,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # as are mos
         """Regard views as the tensor that they are views of, which need not have the same storage: that of a parameter
         is replaced by one without values."""
         if operands:
-            viewed = self._by_storage.get(self._storage(operands[0]))
+            original = self._storage(operands[0])
+            viewed, parameter = self._by_storage.get(original), self._parameters.get(original)
             for tensor in results:
-                self._by_storage.setdefault(self._storage(tensor), viewed)
+                storage = self._storage(tensor)
+                self._by_storage.setdefault(storage, viewed)
+                if parameter is not None:
+                    self._parameters.setdefault(storage, parameter)
+
+    def _note_weights(self, work: Work, operands: list[torch.Tensor]) -> None:
+        for tensor in operands:
+            parameter = self._parameters.get(self._storage(tensor))
+            if parameter is not None and tensor.dim() > 1 and tensor.is_floating_point():
+                work.weights[parameter] = max(work.weights.get(parameter, 0), tensor.numel())
 
     def _allocate(self, tensor: torch.Tensor) -> int:
         """Record a result; return its size, 0 if it is in memory that is already known."""

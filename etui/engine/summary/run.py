@@ -189,6 +189,7 @@ def _observe(module: nn.Module, inputs: Inputs, structure: CallStructure, *, fak
         calls.count[""] = 1
         calls.inputs[""] = [info(tensor) for tensor in inputs]
         calls.outputs[""] = [info(tensor) for tensor in tensors_in(result)]
+        graph.add_up()
     return Observation(calls, recorder, result, graph.types if graph is not None else None)
 
 

@@ -53,7 +53,7 @@ def module_list(
             if ancestor not in listed:
                 kind = (types or {}).get(ancestor, "")
                 listed[ancestor] = _one(ancestor, kind, None, calls, work, same_as=None)
-    return _summed(_depth_first(listed))
+    return _summed(_depth_first(listed), {path: work[path].weights if path in work else {} for path in listed})
 
 
 def _one(
@@ -79,6 +79,9 @@ def _one(
         own_macs=figures.macs,
         own_activation_bytes=figures.activation_bytes,
         own_traffic_bytes=figures.traffic_bytes,
+        own_mac_calls=figures.mac_calls,
+        io_values=calls.values[path] if same_as is None else 0,
+        io_other_bytes=calls.other_bytes[path] if same_as is None else 0,
         uncounted=dict(figures.uncounted),
         same_as=same_as,
     )
@@ -102,8 +105,10 @@ def _depth_first(listed: dict[str, ModuleSummary]) -> list[ModuleSummary]:
     return ordered
 
 
-def _summed(modules: list[ModuleSummary]) -> list[ModuleSummary]:
-    """Return the modules with the sums over their submodules."""
+def _summed(modules: list[ModuleSummary], own_weights: Mapping[str, Mapping[int, int]]) -> list[ModuleSummary]:
+    """Return the modules with the sums over their submodules. ``own_weights`` are those that a module's own
+    multiply-adds read, by storage; a weight that several submodules read counts once."""
+    weights: dict[str, dict[int, int]] = {module.path: dict(own_weights[module.path]) for module in modules}
     sums = {
         module.path: [
             module.own_macs,
@@ -118,16 +123,28 @@ def _summed(modules: list[ModuleSummary]) -> list[ModuleSummary]:
             above = sums[module.path.rpartition(".")[0]]
             for index, value in enumerate(sums[module.path]):
                 above[index] += value
-    return [_with_sums(module, *sums[module.path]) for module in modules]
+            read = weights[module.path.rpartition(".")[0]]
+            for storage, values in weights[module.path].items():
+                read[storage] = max(values, read.get(storage, 0))
+    return [_with_sums(module, *sums[module.path], sum(weights[module.path].values())) for module in modules]
 
 
 def _with_sums(
-    module: ModuleSummary, macs: int, activation_bytes: int, traffic_bytes: int, unknown_calls: int
+    module: ModuleSummary,
+    macs: int,
+    activation_bytes: int,
+    traffic_bytes: int,
+    unknown_calls: int,
+    weight_values: int,
 ) -> ModuleSummary:
+    # A module may not read all of its inputs: its operators' operands and results, in FP32, are a limit then.
+    most_values = max(0, traffic_bytes // 4 - weight_values)
     return msgspec.structs.replace(
         module,
         macs=macs,
         activation_bytes=activation_bytes,
         traffic_bytes=traffic_bytes,
         unknown_calls=unknown_calls,
+        weight_values=weight_values,
+        io_values=min(module.io_values, most_values),
     )

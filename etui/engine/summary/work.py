@@ -50,4 +50,6 @@ _FORMULAS: dict[str, Callable[[tuple[Any, ...]], int]] = {
     "vdot": lambda args: args[0].numel(),
     "addbmm": lambda args: math.prod(args[1].shape) * args[2].shape[-1],
     "addr": lambda args: args[1].numel() * args[2].numel(),
+    # ``nn.Bilinear``: inputs [N, I] and [N, J], weight [O, I, J]; first input times weight, times second input.
+    "_trilinear": lambda args: args[0].shape[0] * args[1].shape[0] * (args[1].shape[1] + 1) * args[1].shape[2],
 }

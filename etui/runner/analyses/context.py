@@ -115,8 +115,9 @@ class Analysis:
         """
         return await self.workers.do(job, self.report)
 
-    async def program(self) -> RebuiltProgram:
-        """Return the run's program and bundle, from the cache or rebuilt.
+    async def program(self, *, to_lower_again: bool = False) -> RebuiltProgram:
+        """Return the run's program and bundle, from the cache or rebuilt; ``to_lower_again`` also returns what it is
+        lowered with.
 
         Raises:
             EtuiError: they are no longer available.
@@ -124,5 +125,11 @@ class Analysis:
         self.say("stage", f"{self.kind.title}: preparing the program")
         trust = Trust(imported=self.store.is_imported(self.queued.run), files=self.queued.options.trusted_files)
         return await rebuild_program(
-            self.document, trust, cache=self.cache, workers=self.workers, say=self.report, threads=self.cores
+            self.document,
+            trust,
+            cache=self.cache,
+            workers=self.workers,
+            say=self.report,
+            threads=self.cores,
+            to_lower_again=to_lower_again,
         )

@@ -43,7 +43,7 @@ async def profile(analysis: Analysis, options: ProfileOptions) -> None:
     if target is not None:
         _refuse_existing(target, stem, options)
         _make_folder(target)
-    rebuilt = await analysis.program()
+    rebuilt = await analysis.program(to_lower_again=options.etrecord)
     await _ensure_source_map(analysis, rebuilt, etrecord=options.etrecord)
     scratch = analysis.cache.scratch(f"profile-{analysis.queued.id}") if target is not None else None
     try:
@@ -114,7 +114,7 @@ async def _ensure_source_map(analysis: Analysis, rebuilt: RebuiltProgram, *, etr
     needed = [SOURCE_MAP, ETRECORD] if etrecord else [SOURCE_MAP]
     missing = [name for name in needed if not (folder / name).exists()]
     document = analysis.document
-    if not missing or not rebuilt.bundle.has_eager:
+    if not missing or not rebuilt.bundle.has_eager or rebuilt.lowered_with is None:
         return
     reason = "to map operators to their modules" if SOURCE_MAP in missing else "for its ETRecord"
     analysis.say("stage", f"profiling: lowering again {reason}")
@@ -124,7 +124,7 @@ async def _ensure_source_map(analysis: Analysis, rebuilt: RebuiltProgram, *, etr
             lower_job(
                 document,
                 rebuilt.origin,
-                rebuilt.bundle,
+                rebuilt.lowered_with,
                 rebuilt.lowered.artifact.key,
                 str(scratch.program_dir("rebuilt")),
                 run_id=document.id,

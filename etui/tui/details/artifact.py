@@ -37,9 +37,8 @@ def artifact_tail(document: RunDocument, width: int, styles: Styles) -> Text:
     stages = run_sections.stages(document)
     sheet.heading(stages.title, stages.remark)
     longest = max(stage.seconds for stage in document.stages) or 1.0
-    unicode = not styles.rule.isascii()
     rows: list[list[str | Cell]] = [
-        [entry.label, entry.value, Cell(bar(stage.seconds / longest, _BAR, unicode=unicode), styles.muted)]
+        [entry.label, entry.value, Cell(bar(stage.seconds / longest, _BAR, unicode=styles.unicode), styles.muted)]
         for stage, entry in zip(document.stages, stages.entries, strict=True)
     ]
     columns = [Column("stage", right=False), Column("time", right=False), Column("", right=False, optional=True)]

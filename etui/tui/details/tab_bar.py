@@ -14,7 +14,10 @@ from etui.tui.terminal import theme_colour
 
 
 class TabBar(Widget):
-    """Tab names in a row. It never has the focus: the screen's keys change tabs."""
+    """Tab names in a row. It never has the focus: the screen's keys change tabs.
+
+    ``short`` are names for a narrow terminal, ``keys`` the keys of tabs that no digit opens.
+    """
 
     DEFAULT_CSS = "TabBar { height: 1; }"
 
@@ -25,8 +28,13 @@ class TabBar(Widget):
             super().__init__()
             self.number = number
 
-    def __init__(self, names: Sequence[str], short: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, names: Sequence[str], short: Mapping[str, str] | None = None, keys: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
+        self._numbered = tuple(
+            f"{(keys or {}).get(name, str(number % 10))} {name}" for number, name in enumerate(names, 1)
+        )
         self._names = tuple(names)
         self._short = tuple((short or {}).get(name, name) for name in names)
         self._open = 0
@@ -37,7 +45,7 @@ class TabBar(Widget):
         self.refresh()
 
     def render(self) -> RenderResult:
-        """Return the names with their digits; in a narrow terminal without, then with less padding, then shortened,
+        """Return the names with their keys; in a narrow terminal without, then with less padding, then shortened,
         then cut off at the left."""
         places, closed = self._places(), theme_colour(self.app, "faint")
         line = Text(" " * places[-1][1], no_wrap=True, overflow="crop", end="")
@@ -63,10 +71,8 @@ class TabBar(Widget):
     def _places(self) -> list[tuple[int, int, str]]:
         width = self.size.width
         names, pad, shared = self._names, "  ", 0
-        numbered = [f"{number % 10} {name}" for number, name in enumerate(names, 1)]
-        if sum(len(name) + 2 for name in numbered) <= width:
-            # The digits are the keys of the tabs.
-            names = tuple(numbered)
+        if sum(len(name) + 2 for name in self._numbered) <= width:
+            names = self._numbered
         if sum(len(name) + 4 for name in names) > width:
             pad = " "
         if sum(len(name) + 2 for name in names) > width:

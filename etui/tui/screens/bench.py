@@ -73,6 +73,9 @@ _PANES = {"picker", "queue", "runs", "chart", "log"}
 _ON_RUNS = {f"bench.{name}" for name in ("cancel", "compare", "trend", "model", "export", "delete", "copy")}
 """Actions of the screen on the run under the cursor or the marked runs."""
 
+_ON_PANES = {f"bench.{name}" for name in ("run", "new", "configurations", "older", "model", "queue", "log", "zoom")}
+"""Actions of the screen on the panes that are added after the first paint."""
+
 
 class BenchScreen(Guarded, Screen[None]):
     """The screen that ``etui`` opens with."""
@@ -169,6 +172,7 @@ class BenchScreen(Guarded, Screen[None]):
             self.app.freeze_garbage()
         self._panes = panes
         self._show_run()
+        self._handle_kept_keys()
         self.app.start_feed()
         if (pinned := self._table.baseline) is not None:
             start(self, partial(self._check_baseline, pinned), group="baseline")
@@ -283,19 +287,23 @@ class BenchScreen(Guarded, Screen[None]):
             self._panes.show_run(self._under_cursor)
 
     def on_key(self, event: events.Key) -> None:
-        """Keep a key that acts on rows while those of a changed filter are not shown yet: it would act on a run that
-        the user does not mean."""
-        if isinstance(self.focused, Input) or not self._table.is_outdated:
+        """Keep a key that acts on rows while those of a changed filter are not shown yet, since it would act on a run
+        that the user does not mean; and one that acts on a pane before that exists."""
+        if isinstance(self.focused, Input) or not (self._table.is_outdated or self._panes is None):
             return
         active = self.active_bindings.get(event.key)
         action = BY_ID.get(active.binding.id or "") if active is not None else None
-        if action is not None and (action.scope == "table" or action.id in _ON_RUNS):
+        if action is None or action.scope == "app":
+            return
+        awaits_rows = self._table.is_outdated and (action.scope == "table" or action.id in _ON_RUNS)
+        awaits_panes = self._panes is None and (action.scope in ("chart", "log") or action.id in _ON_PANES)
+        if awaits_rows or awaits_panes or self._type_ahead:
             self._type_ahead.keep(event)
 
     @on(RunsTable.Current)
-    def _rows_are_current(self) -> None:
-        """Handle the keys that were kept."""
-        if not self._table.is_outdated:
+    def _handle_kept_keys(self) -> None:
+        """Handle the keys that were kept, once there is all they can act on."""
+        if not self._table.is_outdated and self._panes is not None:
             self._type_ahead.replay(self.app)
 
     @on(RunsTable.Failed)

@@ -20,6 +20,7 @@ from etui.analysis_kinds.profile import PROFILE
 from etui.analysis_kinds.registry import KINDS
 from etui.errors import EtuiError
 from etui.results import LIVE_STATUSES, RunDocument
+from etui.services.summarize import Request
 from etui.text import local_time, plain
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
@@ -38,6 +39,7 @@ from etui.tui.details.table_tab import TableFilter, TableTab
 from etui.tui.details.table_view import TreeTable
 from etui.tui.details.text_view import Page, Paper
 from etui.tui.error_text import to_text
+from etui.tui.model_summary.pane import SummaryPane
 from etui.tui.run_actions import RunActions
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
@@ -63,6 +65,7 @@ _TABS: dict[str, Callable[..., Widget]] = {
     "Artifact": ArtifactTab,
     "Log": LogPane,
     "JSON": JsonView,
+    "Model": SummaryPane,
 }
 """The tabs in order: the name, and the class of the content."""
 
@@ -119,7 +122,7 @@ class DetailsScreen(Guarded, Screen[None]):
     def compose(self) -> ComposeResult:
         """Title, tab bar, open tab, progress, keys."""
         yield Static(f"run {plain(self._run_id)}", id="details-title", markup=False)
-        yield TabBar(TABS, {"Environment": "Env"})
+        yield TabBar(TABS, {"Environment": "Env"}, {"Model": "I"})
         with ContentSwitcher(initial="tab-summary"):
             for name, make in _TABS.items():
                 yield make(id=_id_of(name))
@@ -171,8 +174,12 @@ class DetailsScreen(Guarded, Screen[None]):
         first: list[str | Hint] = []
         if reading is not None and any(analysis.live for analysis in reading.analyses.values()):
             first.append("details.cancel")
-        if isinstance(tab, TableTab) and tab.view.rows is not None and tab.view.rows.roots:
+        if isinstance(tab, SummaryPane) and tab.state == "counting":
+            first.append("details.cancel")
+        elif isinstance(tab, TableTab) and tab.view.rows is not None and tab.view.rows.roots:
             first += ["rows.fold", "rows.filter", "rows.sort", "rows.view", "rows.side"]
+        elif isinstance(tab, SummaryPane):
+            first.append("details.model")
         elif isinstance(tab, AnalysisTab):
             first.append("details.profile")
         elif isinstance(tab, LatencyTab):
@@ -277,11 +284,12 @@ class DetailsScreen(Guarded, Screen[None]):
             self._actions.annotate(document)
 
     def action_copy(self) -> None:
-        """Copy the run as Markdown."""
+        """Copy the run as Markdown; on the tab Model its summary."""
         from etui.tui.markdown import copy_markdown, run_markdown
 
         if (document := self.document) is not None:
-            self.notify(copy_markdown(self.app, run_markdown(document)), title="Copied", markup=False)
+            model = self._model.to_markdown() if self.tab == "Model" else None
+            self.notify(copy_markdown(self.app, model or run_markdown(document)), title="Copied", markup=False)
 
     def action_export(self) -> None:
         """Write the run as JSON."""
@@ -312,12 +320,32 @@ class DetailsScreen(Guarded, Screen[None]):
             self._actions.keep_in_fp32(document, self.query_one(GapTab).module)
 
     def action_model(self) -> None:
-        """Show the summary of the run's model."""
-        self._actions.summarize_model(self._run_id)
+        """Open the tab Model, and count again if that failed or was cancelled."""
+        if self._model.state in ("failed", "cancelled"):
+            self._count_model()
+        self._open_tab(TABS.index("Model"))
 
     def action_cancel(self) -> None:
-        """Cancel the analysis that is queued or running."""
-        self._actions.cancel_analyses(self._run_id)
+        """Cancel the analysis that is queued or running; on the tab Model, counting."""
+        if self.tab == "Model" and self._model.state == "counting":
+            self._model.cancel("Cancelled. I counts again.")
+        else:
+            self._actions.cancel_analyses(self._run_id)
+
+    @property
+    def _model(self) -> SummaryPane:
+        return self.query_one(SummaryPane)
+
+    def _count_model(self) -> None:
+        def count(request: Request) -> None:
+            self._model.count(request, self._database)
+
+        self._actions.find_model(self._run_id, self._database, count, self._model.fail)
+
+    @on(SummaryPane.Changed)
+    def _model_changed(self) -> None:
+        self.query_one(KeyBar).refresh()
+        self.refresh_bindings()
 
     # Display
 
@@ -332,6 +360,8 @@ class DetailsScreen(Guarded, Screen[None]):
         self.query_one(TabBar).show(number)
         if TABS[number] == "JSON":
             self._source.want_json()
+        if TABS[number] == "Model" and self._model.state == "idle":
+            self._count_model()
         # The scroll keys apply to the open tab.
         self.query_one(f"#{name}").focus()
         self.query_one(KeyBar).refresh()

@@ -28,6 +28,7 @@ _FILTER = (
     ("resnet", "runs that contain this text in any text field"),
     ("model:mob", "models that contain this; exact: model=resnet18; also model:res*18 and model:resnet18,gpt2"),
     ("p50 < 10", "compare a number; also p50<1s, size>20MB, speedup>=2; a range: p50:2..10"),
+    ("input_size:224", "runs at this size of images; also batch:4, sequence:128, threads:2, method:encode"),
     ("since:7d", "of the last seven days; also since:2026-11-01, until:yesterday, when:today, age:1d..7d"),
     ("-status:failed", "a minus, or not, excludes matching runs"),
     ("a b or (c d)", "terms next to each other must all match; or separates alternatives"),

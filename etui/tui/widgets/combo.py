@@ -110,6 +110,11 @@ class Combo(Widget):
         self._input.cursor_position = len(value)
 
     @property
+    def is_changed(self) -> bool:
+        """Whether the text was edited and is not committed yet."""
+        return self.value != self._committed
+
+    @property
     def is_open(self) -> bool:
         """Whether the list is shown."""
         return self.has_class("-open")
@@ -124,7 +129,7 @@ class Combo(Widget):
     def open(self) -> None:
         """Show the suggestions for the text; all of them if the text is the committed value."""
         text = self.value
-        self._update_list("" if text == self._committed and not is_path(text) else text)
+        self._update_list(text if self.is_changed or is_path(text) else "")
 
     def close(self) -> None:
         """Hide the list."""
@@ -160,20 +165,20 @@ class Combo(Widget):
 
     def commit(self) -> None:
         """Report the text as the field's value, if it changed."""
-        if self.value != self._committed:
+        if self.is_changed:
             self._committed = self.value
             self.post_message(self.Changed(self, self.value))
 
     def revert(self) -> None:
         """Close the list and restore the committed value if ``pick`` is set."""
         self.close()
-        if self._pick and self.value != self._committed:
+        if self._pick and self.is_changed:
             self.value = self._committed
             self.post_message(self.Typed(self, self.value))
 
     def leave(self) -> None:
         """Commit the text, since the focus leaves the field."""
-        if self.is_open and self._pick and self.value != self._committed and not is_path(self.value):
+        if self.is_open and self._pick and self.is_changed and not is_path(self.value):
             self.take()
         self.close()
         self.commit()

@@ -6,8 +6,8 @@ import re
 
 from rich.text import Text
 
-from etui.text import plain
-from etui.tui.terminal import theme_colour
+from etui.text import in_ascii, plain
+from etui.tui.terminal import draws_unicode, theme_colour
 from etui.tui.widgets.line_view import LineView
 
 _KEY = re.compile(r'"(?:[^"\\]|\\.)*"(?=\s*:)')
@@ -41,7 +41,8 @@ class JsonView(LineView):
         raw = self._rows[index]
         if self._key_style is None:
             self._key_style = theme_colour(self.app, "primary") or "bold"
-        line = Text(plain(raw[:_LONGEST]), no_wrap=True, end="")
+        shown = plain(raw[:_LONGEST])
+        line = Text(shown if draws_unicode(self.app) else in_ascii(shown), no_wrap=True, end="")
         for match in _KEY.finditer(line.plain):
             line.stylize(self._key_style, match.start(), match.end())
         line.truncate(max(1, self.scrollable_content_region.width), overflow="crop")

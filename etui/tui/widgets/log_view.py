@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from rich.text import Text
 from textual.message import Message
 
 from etui.events import Event, Level
+from etui.text import in_ascii
 from etui.tui.terminal import draws_unicode, theme_colour
 from etui.tui.widgets.line_view import LineView
 from etui.tui.widgets.log_lines import ASCII_GLYPHS, GLYPHS, LogLines, LogStyles
@@ -57,6 +59,8 @@ class LogView(LineView):
         """Append events; unless it follows, the visible lines stay."""
         if not events:
             return
+        if not draws_unicode(self.app):
+            events = [msgspec.structs.replace(event, message=in_ascii(event.message)) for event in events]
         added, dropped = self.lines.add(events, labels)
         if not self.is_following:
             self.unseen += added

@@ -22,7 +22,7 @@ from etui.errors import EtuiError, UsageError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
 from etui.services.request import FieldName, is_as_is
-from etui.services.time_estimate import SimilarRun, estimate, newest_similar
+from etui.services.time_estimate import SimilarRun, estimate, is_known, newest_similar
 from etui.spec import (
     DEFAULT_ACCURACY_INPUTS,
     DEFAULT_CALIBRATION_COUNT,
@@ -38,12 +38,35 @@ from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.error_text import to_text
 from etui.tui.glyphs import glyphs_of
-from etui.tui.picker_form import TYPED, Checked, FormValues, check, recall, recall_recent, remember
-from etui.tui.picker_options import FIRST_DELEGATES, as_is_item, delegate_items, precision_items
+from etui.tui.picker_form import (
+    OPTIONAL,
+    TYPED,
+    Checked,
+    FormValues,
+    check,
+    own_shape,
+    recall,
+    recall_recent,
+    remember,
+    without_others,
+)
+from etui.tui.picker_options import (
+    FIRST_BASELINES,
+    FIRST_DELEGATES,
+    as_is_item,
+    baseline_items,
+    chosen_methods,
+    delegate_items,
+    measured_methods,
+    method_items,
+    precision_items,
+)
 from etui.tui.picker_text import (
     BASIS,
     READING_TIMM,
     SHORT_BASIS,
+    SHORT_UNKNOWN_TIME,
+    UNKNOWN_TIME,
     about_configuration,
     about_field,
     about_item,
@@ -67,10 +90,17 @@ _LEAST_PRECISIONS, _LEAST_DELEGATES = 5, 3
 
 _LABELS: dict[FieldName, str] = {
     "model": "Model",
+    "methods": "Methods",
     "precision": "Precision",
     "delegate": "Delegate",
+    "baseline": "Baseline",
     "weights": "Weights",
     "preset": "Preset",
+    "input_size": "Size",
+    "sequence": "Sequence",
+    "batch": "Batch",
+    "dynamic": "Dynamic",
+    "threads": "Threads",
     "keep_fp32": "Keep FP32",
     "calibration": "Calibrate",
     "inputs": "Evaluate",
@@ -78,11 +108,13 @@ _LABELS: dict[FieldName, str] = {
     "seed": "Seed",
     "repeat": "Repeat",
     "warmup": "Warm-up",
-    "threads": "Threads",
     "timeout": "Timeout",
     "priority": "Priority",
 }
 _PLACEHOLDERS: dict[FieldName, str] = {
+    "input_size": "the model's own",
+    "sequence": "the model's own",
+    "batch": "the model's own",
     "keep_fp32": "no module",
     "calibration": f"on {DEFAULT_CALIBRATION_COUNT} inputs",
     "inputs": f"on {DEFAULT_ACCURACY_INPUTS} inputs",
@@ -92,6 +124,11 @@ _PLACEHOLDERS: dict[FieldName, str] = {
     "warmup": "until stable",
     "timeout": f"{DEFAULT_TIMEOUT_S:.0f} s",
 }
+_DYNAMIC = (("no", "one program per shape"), ("yes", "one for all shapes too"))
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 class Picker(Guarded, Vertical):
@@ -129,6 +166,7 @@ class Picker(Guarded, Vertical):
         self._is_machine_checked = False
         self._is_listing = False
         self._listing_problem = ""
+        self._is_model_new = False
         self._pointed: Item | None = None
         self._estimate_text = self._short_estimate = ""
         self._estimate_timer: Timer | None = None
@@ -149,19 +187,28 @@ class Picker(Guarded, Vertical):
         self._preset = Cycle(presets, choice.preset)
         self._priority = Cycle([(name, "in the queue") for name in ("normal", "high", "low")], choice.priority)
         placeholders = _PLACEHOLDERS | {"threads": f"{usable_cores()}, all cores"}
-        self._typed = {
+        self._methods = MultiSelect(method_items(None, choice.methods), choice.methods, rows=1)
+        self._baselines = MultiSelect([Item(name=name) for name in FIRST_BASELINES], choice.baseline, rows=1)
+        self._dynamic = Cycle(_DYNAMIC, _yes_or_no(choice.dynamic))
+        self._typed: dict[FieldName, Input | Combo] = {
             name: Input(getattr(choice, name), placeholder=placeholders[name], compact=True) for name in TYPED
         }
+        self._typed["data"] = Combo(choice.data, suggest=suggestions.folders, placeholder=placeholders["data"])
         fields: dict[FieldName, Widget] = {
             "model": self._model,
+            "methods": self._methods,
             "precision": self._precisions,
             "delegate": self._delegates,
+            "baseline": self._baselines,
             "weights": self._weights,
             "preset": self._preset,
             **self._typed,
             "priority": self._priority,
+            "dynamic": self._dynamic,
         }
-        self._rows = {name: FormRow(_LABELS[name], field) for name, field in fields.items()}
+        self._rows = {name: FormRow(label, fields[name], id=f"picker-{name}") for name, label in _LABELS.items()}
+        for name in OPTIONAL:
+            self._rows[name].display = bool(getattr(choice, name))
         self._fields = VerticalScroll(*self._rows.values(), classes="picker--fields", can_focus=False)
         yield self._fields
         self._hint = Static(classes="picker--hint", markup=False)
@@ -180,10 +227,16 @@ class Picker(Guarded, Vertical):
 
     def _fill_rows(self) -> None:
         """Give the lists the rows that the other fields leave free: descriptions first for the delegates, which have
-        the reasons why most are not available, then for the precisions."""
+        the reasons why most are not available, then for the precisions, the methods and the baselines."""
         width, height = self._fields.size
         cells = width - _LABEL_CELLS
-        others = len(self._rows) - 2 + sum(bool(row.problem) for row in self._rows.values())
+        visible = [name for name, row in self._rows.items() if row.display]
+        others = len(visible) - 2 + sum(bool(self._rows[name].problem) for name in visible)
+        for name, select in (("methods", self._methods), ("baseline", self._baselines)):
+            # Without a choice one line is enough: the others are counted at its end, and it scrolls with the cursor.
+            lines = select.lines_needed(cells) if select.chosen else 1
+            select.lay_out(lines, described=False)
+            others += lines - 1 if name in visible else 0
         free = height - others
         precisions, items = self._precisions.lines_needed(cells), len(self._delegates.items)
         described = items if self._delegates.has_room_for_descriptions(cells) else free + 1
@@ -191,13 +244,22 @@ class Picker(Guarded, Vertical):
         if self._precisions.has_room_for_descriptions(cells) and free >= all_precisions + described:
             self._precisions.lay_out(all_precisions, described=True)
             self._delegates.lay_out(items, described=True)
+            free -= all_precisions + described
         elif free >= precisions + described:
             self._precisions.lay_out(precisions, described=False)
             self._delegates.lay_out(items, described=True)
+            free -= precisions + described
         else:
             lines = max(_LEAST_PRECISIONS, min(precisions, free - _LEAST_DELEGATES))
             self._precisions.lay_out(lines, described=False)
             self._delegates.lay_out(max(_LEAST_DELEGATES, free - min(lines, precisions)), described=False)
+            free -= min(lines, precisions) + self._delegates.lines_needed(cells)
+        for name, select in (("methods", self._methods), ("baseline", self._baselines)):
+            is_described = select.has_room_for_descriptions(cells) and len(select.items) <= free + 1
+            lines = len(select.items) if is_described else select.lines_needed(cells)
+            if name in visible and 1 < lines <= free + 1:
+                select.lay_out(lines, described=is_described)
+                free -= lines - 1
 
     def on_mount(self) -> None:
         """Check what this machine supports after the first paint."""
@@ -205,7 +267,7 @@ class Picker(Guarded, Vertical):
 
     async def _check_machine(self) -> None:
         # Finding the installed packages reads the disk; the catalog caches the result.
-        await asyncio.to_thread(delegate_items, None, ())
+        await asyncio.to_thread(lambda: (delegate_items(None, ()), baseline_items(None, ())))
         self._is_machine_checked = True
         self._review()
 
@@ -236,6 +298,7 @@ class Picker(Guarded, Vertical):
     def set_model(self, name: str) -> None:
         """Select a model by its name or path."""
         self._model.value = name
+        self._is_model_new = True
         self._take("model", model=name)
 
     def submit(self) -> None:
@@ -258,15 +321,21 @@ class Picker(Guarded, Vertical):
 
     def show_values(self, values: FormValues) -> None:
         """Put values into all fields."""
-        self._choice = values
         self._touched = set(self._rows)
+        self._is_model_new = False
+        self._put(values)
+        self._is_machine_checked = True
+        self._review()
+
+    def _put(self, values: FormValues) -> None:
+        """Put values into the fields. The lists take them with their items, in ``_review``."""
+        self._choice = values
         with self.prevent(Input.Changed, Combo.Changed, MultiSelect.Changed, Cycle.Changed):
             self._model.value, self._weights.value = values.model, values.weights
             self._preset.value, self._priority.value = values.preset, values.priority
+            self._dynamic.value = _yes_or_no(values.dynamic)
             for name, field in self._typed.items():
                 field.value = getattr(values, name)
-        self._is_machine_checked = True
-        self._review()
 
     def show_older(self) -> None:
         """Put the values that were run before these into the fields; after the fifth, the newest again."""
@@ -280,6 +349,7 @@ class Picker(Guarded, Vertical):
     def refuse(self, field: FieldName, problem: str) -> None:
         """Show why the requested session would fail at the field that the problem belongs to, until it is changed."""
         if field in self._rows:
+            self._rows[field].display = True
             self._rows[field].mark(problem)
             self._rows[field].field.focus()
         self.app.bell()
@@ -295,14 +365,16 @@ class Picker(Guarded, Vertical):
     def _combo_changed(self, event: Combo.Changed) -> None:
         event.stop()
         if event.combo is self._model:
-            self._take("model", model=event.value)
-        else:
-            self._take("weights", weights=event.value)
+            self._is_model_new = True
+        name = self._name_of(event.combo)
+        self._take(name, **{name: event.value})
 
     @on(Combo.Typed)
     def _combo_typed(self, event: Combo.Typed) -> None:
         event.stop()
-        self._rows["model" if event.combo is self._model else "weights"].mark(None)
+        self._rows[self._name_of(event.combo)].mark(None)
+        if event.combo is self._model:
+            self._is_timm_unlisted(event.value)
 
     @on(Combo.Submitted)
     @on(Input.Submitted)
@@ -313,14 +385,18 @@ class Picker(Guarded, Vertical):
     @on(Cycle.Changed)
     def _cycled(self, event: Cycle.Changed) -> None:
         event.stop()
-        name: FieldName = "preset" if event.cycle is self._preset else "priority"
-        self._take(name, **{name: event.value})
+        name = self._name_of(event.cycle)
+        self._take(name, **{name: event.value == "yes" if event.cycle is self._dynamic else event.value})
         self._show_hint()
 
     @on(MultiSelect.Changed)
     def _chosen(self, event: MultiSelect.Changed) -> None:
         event.stop()
-        if self._checked.model is not None and is_as_is(self._checked.model):
+        if event.select is self._methods:
+            self._take("methods", methods=chosen_methods(event.chosen))
+        elif event.select is self._baselines:
+            self._take("baseline", baseline=event.chosen)
+        elif self._checked.model is not None and is_as_is(self._checked.model):
             self._review()
         elif event.select is self._precisions:
             self._take("precision", precisions=event.chosen)
@@ -336,9 +412,8 @@ class Picker(Guarded, Vertical):
     @on(Input.Changed)
     def _number_changed(self, event: Input.Changed) -> None:
         event.stop()
-        for name, field in self._typed.items():
-            if field is event.input:
-                self._take(name, **{name: event.value})
+        name = self._name_of(event.input)
+        self._take(name, **{name: event.value})
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
@@ -350,8 +425,13 @@ class Picker(Guarded, Vertical):
         self._show_hint()
 
     def on_descendant_blur(self) -> None:
-        """Show the hint for the whole form when the focus leaves."""
+        """Show the hint for the whole form when the focus leaves, and no longer a field that does not apply."""
         self._show_hint()
+        if self._is_machine_checked:
+            self._show_rows()
+
+    def _name_of(self, field: Widget) -> FieldName:
+        return next(name for name, row in self._rows.items() if row.field is field)
 
     def _take(self, field: FieldName, **changes: object) -> None:
         self._choice = msgspec.structs.replace(self._choice, **changes)
@@ -363,6 +443,12 @@ class Picker(Guarded, Vertical):
         if not self._is_machine_checked:
             return
         self._checked = checked = self._check()
+        if self._is_model_new and checked.model is not None:
+            self._is_model_new = False
+            # The user sees the fields disappear, and what they had no longer counts.
+            if (kept := without_others(self._choice, checked.model)) != self._choice:
+                self._put(kept)
+                self._checked = checked = self._check()
         for name, row in self._rows.items():
             row.mark(checked.problems.get(name) if name in self._touched else None)
         if checked.model is not None and is_as_is(checked.model):
@@ -372,6 +458,12 @@ class Picker(Guarded, Vertical):
             choice = self._choice
             self._precisions.set_items(precision_items(checked.model, choice.delegates), choice.precisions)
             self._delegates.set_items(delegate_items(checked.model, choice.precisions), choice.delegates)
+        choice = self._choice
+        self._baselines.set_items(baseline_items(checked.model, choice.precisions, choice.baseline), choice.baseline)
+        self._methods.set_items(
+            method_items(checked.model, choice.methods), measured_methods(checked.model, choice.methods)
+        )
+        self._show_rows()
         self._estimate_text = ""
         self._show_totals()
         self._show_hint()
@@ -381,16 +473,38 @@ class Picker(Guarded, Vertical):
         if checked.spec is not None:
             self._estimate_timer = self.set_timer(_ESTIMATE_DELAY_S, self._start_estimate)
 
+    def _show_rows(self) -> None:
+        """Show the fields that apply to the model, and no other unless it has the focus."""
+        for name in OPTIONAL:
+            row = self._rows[name]
+            row.display = name in self._checked.fields or name in self._checked.problems or row.has_the_focus
+        self._show_own_shape()
+
+    def _show_own_shape(self) -> None:
+        """Show the model's own shape in the empty fields, if it is known."""
+        model = self._checked.model
+        own = own_shape(model) if model is not None else {}
+        for name in ("input_size", "sequence", "batch"):
+            field = self._typed[name]
+            if isinstance(field, Input):
+                field.placeholder = f"{own[name]}, the model's" if name in own else _PLACEHOLDERS[name]
+
     def _check(self) -> Checked:
         """Check the form. A model of timm is checked once timm's models are listed, which imports timm in a process."""
+        if not self._is_timm_unlisted(self._choice.model):
+            return check(self._choice)
+        return Checked(problems={"model": self._listing_problem or READING_TIMM}, fields=self._checked.fields)
+
+    def _is_timm_unlisted(self, model: str) -> bool:
+        """Whether this model can only be found once timm's models are listed, which is then started."""
         from etui.catalog.timm_models import is_unlisted  # Not needed for the first paint.
 
-        if not is_unlisted(self._choice.model):
-            return check(self._choice)
+        if not is_unlisted(model):
+            return False
         if not self._is_listing and not self._listing_problem:
             self._is_listing = True
             start(self, self._list_timm, group="timm")
-        return Checked(problems={"model": self._listing_problem or READING_TIMM})
+        return True
 
     async def _list_timm(self) -> None:
         from etui.catalog.timm_models import list_models
@@ -400,7 +514,11 @@ class Picker(Guarded, Vertical):
         except UsageError as error:
             self._listing_problem = to_text(error)
         self._is_listing = False
-        self._review()
+        if self._model.is_changed:
+            self._rows["model"].mark(self._listing_problem or None)
+            self._model.open()
+        else:
+            self._review()
 
     # Hint
 
@@ -432,12 +550,15 @@ class Picker(Guarded, Vertical):
         # Database errors are reported elsewhere; an estimate is possible without similar runs.
         with contextlib.suppress(EtuiError, OSError):
             similar = await self._database.read(read)
-        result = estimate(spec, model, similar, usable_cores())
-        if self._checked.spec == spec:
-            dot = glyphs_of(self).dot
+        if self._checked.spec != spec:
+            return
+        if is_known(spec, model, similar):
+            result, dot = estimate(spec, model, similar, usable_cores()), glyphs_of(self).dot
             self._estimate_text = f"{result.text} {dot} {BASIS[result.basis]}"
             self._short_estimate = f"{result.text} {dot} {SHORT_BASIS[result.basis]}"
-            self._show_totals()
+        else:
+            self._estimate_text, self._short_estimate = UNKNOWN_TIME, SHORT_UNKNOWN_TIME
+        self._show_totals()
 
     def _show_totals(self) -> None:
         """Show the number of programs and the estimated time; on one line in a low pane."""

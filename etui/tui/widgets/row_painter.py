@@ -23,8 +23,8 @@ Cell = Part | list[Part]
 
 
 class Placed(msgspec.Struct, Generic[Row], frozen=True, kw_only=True):
-    """A column at its width in cells. Clicks and keys sort by ``name`` if ``sorts``; ``clips`` cuts without a mark;
-    ``current``: the cursor is on the column."""
+    """A column at its width in cells. Clicks and keys sort by ``name`` if ``sorts``; ``clips`` cuts without a mark,
+    ``middle`` in the middle; ``current``: the cursor is on the column."""
 
     width: int
     cell: Callable[[Row], Cell]
@@ -33,6 +33,7 @@ class Placed(msgspec.Struct, Generic[Row], frozen=True, kw_only=True):
     sorts: bool = False
     right: bool = False
     clips: bool = False
+    middle: bool = False
     current: bool = False
 
 
@@ -83,7 +84,7 @@ class Painter(msgspec.Struct, frozen=True, kw_only=True):
                 segments += self._parts(cell, column.width, own)
             else:
                 text, tone = cell
-                text = fitted(text, column.width, glyphs, right=column.right, clips=column.clips)
+                text = fitted(text, column.width, glyphs, right=column.right, clips=column.clips, middle=column.middle)
                 segments.append(Segment(text, on(own, tone) if tone else own))
             segments.append(after)
         return Strip(segments).adjust_cell_length(self.width, ground)

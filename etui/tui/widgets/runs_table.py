@@ -109,7 +109,8 @@ class RunsTable(VirtualTable[RunSummary]):
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the filter or the order was changed and the rows that are shown are still those before."""
+        """Whether no rows have been read yet, or the filter or the order was changed and the rows that are shown are
+        still those before."""
         return self._jumping is not None
 
     def show_columns(self, names: Sequence[str]) -> None:
@@ -176,6 +177,7 @@ class RunsTable(VirtualTable[RunSummary]):
 
     def on_mount(self) -> None:
         """Read the first page."""
+        self._jumping = (None,)
         self._load(0, around=None)
 
     def _jump(self, run_id: str | None) -> None:
@@ -361,11 +363,12 @@ class RunsTable(VirtualTable[RunSummary]):
             Placed(
                 width=size,
                 cell=partial(self._cell, column, size),
-                title=column.title,
+                title=column.title_in(size),
                 name=column.name,
                 sorts=True,
                 right=column.right,
                 clips=column.clips,
+                middle=column.cuts_middle,
             )
             for column, size in self._sized(width)
         ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SWEEP_VIEWS = ("shape", "per item")
 """Latency, and latency per item, over what varies."""
 NO_SWEEP = "The runs do not differ in input size, batch, sequence length or threads."
-NO_ITEMS = "The latency per item needs runs with a batch (--batch) that differ in shape or threads."
+NO_ITEMS = "The latency per item needs runs with a requested batch that differ in shape or threads."
 
 
 def sweep_views(sweep: Sweep | None) -> tuple[str, ...]:

@@ -82,6 +82,20 @@ def around():
 """
 
 
+def test_factory_may_train_its_model_in_a_worker_that_measures(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "POINT = torch.ones(1, 2)\n"
+        "def trained():\n"
+        "    module = torch.nn.Linear(2, 1)\n"
+        "    module(POINT).sum().backward()\n"
+        "    return module, POINT\n"
+    )
+    with torch.inference_mode():
+        module = build(find_model(f"{tmp_path / 'mine.py'}:trained")).module
+    assert isinstance(module, torch.nn.Linear) and module.weight.grad is not None
+
+
 @pytest.mark.parametrize("factory", ["named", "traced", "around"])
 def test_every_submodule_is_in_eval_mode(tmp_path: Path, factory: str) -> None:
     (tmp_path / "mine.py").write_text(MODULES)

@@ -22,6 +22,7 @@ from etui.engine.models.call_structure import Inputs, flat_call, plain_structure
 from etui.engine.models.data_folder import Target, read_folder, read_image
 from etui.engine.models.inputs import catalog_target
 from etui.engine.models.user_inputs import content
+from etui.engine.runtime.execution import load_program
 from etui.errors import EtuiError, PreparationError, UsageError
 from etui.jobs import BundleResult
 from tests.engine.conftest import TINY, Workshop
@@ -253,15 +254,25 @@ def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_calibration_on_other_images_changes_the_quantized_program(workshop: Workshop, tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "pictures", 6)
     model = f"{TINY}:convolutional"
-    programs = set()
-    for shade in (0, 255):
-        for image in folder.glob("*/*.png"):
-            number = int(image.stem)
-            Image.new("RGB", (20, 20), (abs(shade - number), number, 7 * number)).save(image)
-        result = workshop.bundle(model, data=str(folder))
+    errors: dict[str, float] = {}
+    hashes = set()
+    evaluated: Bundle | None = None
+    for name, brightness in (("bright", 25), ("dark", 1)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(6):
+            Image.new("RGB", (20, 20), (brightness * number, 120 // (26 - brightness), 0)).save(
+                folder / f"{number}.png"
+            )
+        result, bundle = bundle_of(workshop, model, folder)
+        evaluated = evaluated or bundle
         lowered = workshop.lower(model, result, "int8")
-        programs.add(lowered.artifact.sha256)
-        (Path(lowered.path).parent).rename(tmp_path / f"program{shade}")
-    assert len(programs) == 2
+        program = load_program(Path(lowered.path), "xnnpack", 1)
+        outputs = [program.tensors(program(program.fit(tensors)))[0] for tensors in evaluated.inputs()]
+        pairs = zip(outputs, evaluated.reference(), strict=True)
+        errors[name] = sum(float((output - reference[0]).pow(2).sum()) for output, reference in pairs)
+        hashes.add((lowered.artifact.sha256, result.inputs.calibration_sha256))
+        Path(lowered.path).parent.rename(tmp_path / f"program-{name}")
+    assert len(hashes) == 2
+    assert errors["dark"] > 10 * errors["bright"]

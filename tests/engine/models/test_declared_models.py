@@ -20,7 +20,7 @@ from etui.engine.models.declared_dims import declared_dims
 from etui.engine.models.inputs import example_inputs
 from etui.engine.models.module_state import unchanged, weights_dtype
 from etui.engine.models.outputs import flat_outputs
-from etui.engine.models.task_metric import metric_of, value_of_metric
+from etui.engine.models.task_metric import metrics_of, value_of_metric
 from etui.engine.models.user_inputs import Examples, content
 from etui.engine.runtime.execution import LoadedProgram
 from etui.errors import PreparationError
@@ -119,26 +119,75 @@ def test_wrong_tolerances_are_refused(tolerance: object, message: str) -> None:
         tolerances_of(etui.Model(nn.Identity(), POINTS[0], tolerance=tolerance), "test")
 
 
+def value(name: object, outputs: list[Any], labels: list[Any]) -> float:
+    (metric,) = metrics_of(name, True, "test")
+    return value_of_metric(metric, outputs, labels, "test")
+
+
 def test_named_metrics() -> None:
     scores = torch.tensor([[0.0, 3.0, 1.0], [5.0, 4.0, 0.0]])
-    top1 = metric_of("top1", True, "test")
-    assert top1 is not None
-    assert value_of_metric(top1, [scores, {"scores": scores}], [[1, 1], torch.tensor([0, 0])], "test") == 0.5
-    miou = metric_of("miou", True, "test")
-    assert miou is not None
+    labels = [[1, 1], torch.tensor([0, 0])]
+    assert value("top1", [scores, {"scores": scores}], labels) == 0.5
+    assert value("accuracy", [scores], [torch.tensor([1, -100])]) == 1.0  # labels below zero are ignored
     picture = torch.zeros(1, 2, 2, 2)
     picture[:, 1, 0] = 1.0  # the upper row is class 1
-    assert value_of_metric(miou, [picture], [torch.tensor([[[1, 255], [0, 1]]])], "test") == pytest.approx(
-        (1 / 2 + 1 / 2) / 2
-    )
-    with pytest.raises(PreparationError, match="use miou"):
-        value_of_metric(top1, [torch.zeros(1, 4, 4, 4)], [torch.zeros(1, 4, 4)], "test")
-    with pytest.raises(PreparationError, match="unknown metric"):
-        metric_of("f1", True, "test")
+    assert value("miou", [picture], [torch.tensor([[[1, 255], [0, 1]]])]) == pytest.approx((1 / 2 + 1 / 2) / 2)
+    assert [name for name, _ in metrics_of(["top1", "top5"], True, "test")] == ["top1", "top5"]
+
+
+def test_named_metrics_are_those_of_scikit_learn() -> None:
+    from sklearn import metrics
+
+    generator = torch.Generator().manual_seed(0)
+    scores = [torch.randn(4, 8, generator=generator) for _ in range(5)]
+    labels = [torch.randint(0, 8, (4,), generator=generator) for _ in range(5)]
+    rows, wanted = torch.cat(scores), torch.cat(labels)
+    expected = {
+        "top1": metrics.accuracy_score(wanted, rows.argmax(1)),
+        "top5": metrics.top_k_accuracy_score(wanted, rows, k=5, labels=range(8)),
+        "f1_macro": metrics.f1_score(wanted, rows.argmax(1), average="macro"),
+    }
+    assert {name: value(name, scores, labels) for name in expected} == pytest.approx(expected)
+    targets = [one * 0.8 + 0.1 for one in scores]
+    truth, guess = torch.cat(targets).reshape(-1), rows.reshape(-1)
+    expected = {
+        "r2": metrics.r2_score(truth, guess),
+        "neg_mean_absolute_error": -metrics.mean_absolute_error(truth, guess),
+    }
+    assert {name: value(name, scores, targets) for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "label", "message"),
+    [
+        ("top1", torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 4), "use miou|classes in the last dimension"),
+        ("top1", torch.zeros(1, 3), [0, 1], "1 rows, 2 labels"),
+        ("top1", torch.zeros(1, 3), [3], "label 3 is not a class of the output, which has 3: 0 to 2"),
+        ("top1", torch.zeros(1, 3), [0.5], "has a fraction"),
+        ("f1_macro", torch.zeros(1, 3), [-1], "all are below zero"),
+        ("miou", torch.zeros(1, 3), [0], "classes in dimension 1"),
+        ("miou", torch.zeros(1, 3, 2, 2), [0], "4 pixels, 1 labels"),
+        ("r2", torch.zeros(1, 3), [1, 1, 1], "all labels are equal"),
+        ("r2", torch.zeros(1, 3), [1], "3 values, 1 labels"),
+    ],
+)
+def test_labels_that_do_not_fit_a_metric_are_refused(name: str, outputs: Any, label: Any, message: str) -> None:
+    with pytest.raises(PreparationError, match=message):
+        value(name, [outputs], [label])
+
+
+def test_wrong_metrics_are_refused() -> None:
+    with pytest.raises(PreparationError, match="unknown metric 'map'") as refused:
+        metrics_of("map", True, "test")
+    assert "f1_macro" in refused.value.hint
+    with pytest.raises(PreparationError, match="not different"):
+        metrics_of(["top1", "accuracy"], True, "test")
+    with pytest.raises(PreparationError, match="not a function"):
+        metrics_of(3, True, "test")
     with pytest.raises(PreparationError, match="a metric but no labels"):
-        metric_of("top1", None, "test")
+        metrics_of("top1", None, "test")
     with pytest.raises(PreparationError, match="returned 'nan'"):
-        value_of_metric(("mine", lambda _outputs, _labels: float("nan")), [], [], "test")
+        value(lambda _outputs, _labels: float("nan"), [], [])
 
 
 def test_state_is_restored_after_calls() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from etui.catalog.models import MODELS
-from etui.engine.models.input_shapes import changed_to, factory_arguments, naming_layer, requested
+from etui.engine.models.input_shapes import changed_to, check_made, factory_arguments, naming_layer, requested
 from etui.engine.models.inputs import at_shape, catalog_inputs, example_inputs
 from etui.engine.models.user_inputs import Examples, content
 from etui.errors import PreparationError
@@ -71,6 +71,16 @@ def test_a_factory_gets_the_parts_that_it_has_parameters_for() -> None:
 
     keywords, rest = factory_arguments(make, Shape(batch=4, sequence=3))
     assert keywords == {"batch": 4} and rest == Shape(sequence=3)
+
+
+def test_a_factory_that_ignores_its_parameter_is_refused() -> None:
+    asked = Shape(input_size=(8, 6), batch=4, sequence=12)
+    good = (torch.zeros(4, 3, 8, 6), torch.zeros(4, 12))
+    check_made(asked, OWN_SHAPE, good, "mine.py:make")
+    check_made(asked, asked, (torch.zeros(1, 7),), "mine.py:make")
+    for ignored, made in (("batch", (1, 8, 6, 12)), ("input_size", (4, 3, 6, 8, 12)), ("sequence", (4, 3, 8, 6))):
+        with pytest.raises(PreparationError, match=ignored):
+            check_made(asked, OWN_SHAPE, (torch.zeros(made),), "mine.py:make")
 
 
 class Fixed(nn.Module):

@@ -153,6 +153,20 @@ def test_a_custom_operator_is_unknown() -> None:
     assert (summary.uncounted, summary.counted_on) == ({"etui_test::twice": 1}, "values")
 
 
+def test_bilinear_layer_is_two_products() -> None:
+    class Scores(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bilinear = nn.Bilinear(4, 5, 6)
+
+        def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+            scores: torch.Tensor = self.bilinear(left, right)
+            return scores
+
+    summary = summary_of(Scores(), torch.randn(2, 3, 4), torch.randn(2, 3, 5))
+    assert (summary.macs, summary.uncounted) == (6 * (6 * 4 * 5 + 6 * 5), {})
+
+
 def test_control_flow_that_depends_on_data_is_counted_by_running_the_model() -> None:
     class Branching(nn.Module):
         def __init__(self) -> None:

@@ -1,0 +1,1 @@
+"""Peaks of the machine: matrix products and memory traffic at full speed."""

@@ -1,0 +1,79 @@
+"""Measure the peaks of this machine with the libraries that execute models: XNNPACK through ExecuTorch, and PyTorch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from etui.engine.explain.error_text import headline
+from etui.engine.peaks.matrix_products import matrix_product, write_program, xnnpack_products
+from etui.engine.peaks.memory_traffic import memory_rates
+from etui.engine.runtime.execution import set_threads
+from etui.errors import EtuiError
+from etui.events import Event, utc_now
+from etui.jobs import PeaksJob
+from etui.machine_peaks import Arithmetic, MeasuredRates, Rate
+
+Log = Callable[[Event], None]
+
+_PRECISIONS: tuple[Arithmetic, ...] = ("fp32", "fp16", "int8")
+
+
+def run_peaks(job: PeaksJob, log: Log) -> MeasuredRates:
+    """Measure every rate in this process, which must be fresh.
+
+    A kind that cannot be measured is missing, with the reason.
+
+    Raises:
+        RuntimeFailure: the number of threads, or a CPU, is not available.
+    """
+    missing: dict[str, str] = {}
+
+    def attempted(kind: str, title: str, measure: Callable[[], list[Rate]]) -> Iterator[Rate]:
+        log(Event(kind="stage", stage=kind, message=f"measuring {title}", at=utc_now()))
+        try:
+            yield from measure()
+        except MemoryError:
+            raise
+        except (EtuiError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+            missing.setdefault(kind, _reason(error))
+
+    with tempfile.TemporaryDirectory(prefix="etui-peaks-") as folder:
+        programs: list[tuple[Arithmetic, int, Path]] = []
+        torch.set_num_threads(1)
+        # Programs are prepared first: exporting leaves threads and memory that are not those of a measurement.
+        log(Event(kind="stage", stage="prepare", message="preparing matrix products", at=utc_now()))
+        for precision in _PRECISIONS:
+            for size in job.sizes:
+                path = Path(folder, f"{precision}-{size}.pte")
+                try:
+                    write_program(precision, size, path)
+                except (EtuiError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+                    missing.setdefault(precision, _reason(error))
+                else:
+                    programs.append((precision, size, path))
+        set_threads(job.threads, cpus=job.cpus)
+        rates = list(attempted("memory", "memory traffic", lambda: memory_rates(job.array_bytes, job.repeat_s)))
+        with torch.no_grad():
+            for size in job.torch_sizes:
+                rates += attempted("fp32", "FP32", lambda size=size: [matrix_product(size, job.repeat_s)])  # type: ignore[misc]
+            for precision, size, path in programs:
+                rates += attempted(
+                    precision,
+                    precision.upper(),
+                    lambda precision=precision, size=size, path=path: [  # type: ignore[misc]
+                        xnnpack_products(precision, size, path, job.repeat_s)
+                    ],
+                )
+    return MeasuredRates(rates=rates, missing={kind: why for kind, why in missing.items() if not _has(rates, kind)})
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, EtuiError) else headline(error)[:200]
+
+
+def _has(rates: list[Rate], kind: str) -> bool:
+    return any(rate.kind == kind for rate in rates)
