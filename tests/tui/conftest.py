@@ -51,8 +51,8 @@ def made_up_summaries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two cores, a C++ compiler, no GPU, and of the packages of delegates and baselines only ExecuTorch's and OpenVINO's,
-    wherever the tests run."""
+    """Two cores, a C++ compiler, no GPU, and of the packages of delegates and baselines only ExecuTorch's and
+    OpenVINO's, wherever the tests run."""
     for module in (request, picker):
         monkeypatch.setattr(module, "usable_cores", lambda: 2)
     here = {"executorch", "openvino", "nncf"}
