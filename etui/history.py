@@ -19,7 +19,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     processor, since a name can be given to another machine. ``kept`` are the modules kept in FP32, ``settings`` the
     nice level and the environment variables that affect speed. ``shapes`` are the shapes of the inputs, ``dynamic`` is
     the range of a program that takes several, or "yes" if the range is not known, ``method`` the measured method of a
-    finished program, if chosen.
+    finished program, if chosen. ``variant`` is the name of the run in its session if it has more than precision and
+    delegate; it is displayed, and does not have to be equal.
     """
 
     model: str
@@ -36,6 +37,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     shapes: str = ""
     dynamic: str = ""
     method: str = ""
+    variant: str = ""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import msgspec
 from etui.events import Event
 from etui.insight import GraphStage
 from etui.machine_peaks import MeasuredRates
+from etui.model_graph import ModelGraph
 from etui.model_summary import ModelSummary
 from etui.npu_prediction import NpuPrediction
 from etui.results import (
@@ -284,6 +285,19 @@ class SummaryJob(JobFor[ModelSummary], tag="summary", frozen=True, kw_only=True)
     allow_pickle: bool = False
 
 
+class GraphJob(JobFor[ModelGraph], tag="graph", frozen=True, kw_only=True):
+    """Export a model at a shape and return the graph of its operators and modules. Catalog models are built without
+    weights."""
+
+    worker: ClassVar[str] = "etui.engine.summary.graph:run_graph"
+    doing: ClassVar[str] = "reading the graph of the model"
+
+    model: str
+    shape: Shape = OWN_SHAPE
+    seed: int = 0
+    allow_pickle: bool = False
+
+
 class TrainingJob(JobFor[TrainingCheck], tag="training", frozen=True, kw_only=True):
     """Train a model for a few steps with each optimizer, from the same initial weights and on the same batch.
 
@@ -338,7 +352,7 @@ class NpuJob(JobFor[NpuPrediction], tag="npu", frozen=True, kw_only=True):
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
-SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, TrainingJob, PeaksJob, NpuJob)
+SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, GraphJob, TrainingJob, PeaksJob, NpuJob)
 """The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 

@@ -8,6 +8,7 @@ Options of this test suite: ``--update-golden`` writes the golden files again (`
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -65,16 +66,31 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     return Golden(update=request.config.getoption(UPDATE))
 
 
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a program cache that machines of the whole test run share, also those of other processes."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "programs"
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    """Yield a new simulated machine: no runner, empty cache, no database."""
-    with machine_in(tmp_path) as fresh:
+def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """Yield a new simulated machine: no runner, no database, empty cache (see ``_cache``)."""
+    with machine_in(tmp_path, _cache(request)) as fresh:
         yield fresh
 
 
 @pytest.fixture(scope="module")
-def warm_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def warm_machine(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Machine]:
     """Yield a simulated machine that the tests of one module share: its runner stays, and prepared programs stay
     cached."""
-    with machine_in(tmp_path_factory.mktemp("box")) as shared:
+    with machine_in(tmp_path_factory.mktemp("box"), _cache(request)) as shared:
         yield shared
+
+
+def _cache(request: pytest.FixtureRequest) -> Path | None:
+    """Return the program cache of the whole test run if the test or module is marked for it."""
+    if request.node.get_closest_marker("shared_programs") is None:
+        return None
+    programs: Path = request.getfixturevalue("programs")
+    return programs

@@ -27,12 +27,13 @@ T = TypeVar("T")
 class Machine:
     """A simulated machine in a folder, isolated from the user's runs and from other tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cache: Path | None = None) -> None:
+        """``cache``: a program cache that others use too; else the machine has its own."""
         self.folder = folder
         self.prefix: list[str] = []
         """A prefix for the command, for example to run it as another user."""
         self.database = folder / "etui.db"
-        self.cache = folder / "cache"
+        self.cache = cache or folder / "cache"
         self.environment = {
             **os.environ,
             "ETUI_DB": str(self.database),
@@ -163,9 +164,9 @@ def ended(command: subprocess.Popen[str]) -> int:
 
 
 @contextmanager
-def machine_in(folder: Path) -> Iterator[Machine]:
+def machine_in(folder: Path, cache: Path | None = None) -> Iterator[Machine]:
     """Yield a simulated machine, whose processes are stopped at the end."""
-    machine = Machine(folder)
+    machine = Machine(folder, cache)
     try:
         yield machine
     finally:

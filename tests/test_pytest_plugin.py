@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 from xml.etree import ElementTree
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.facts import lacking
-from tests.machines import PATIENCE_S, Machine
+from tests.machines import PATIENCE_S, Machine, machine_in
 
 TINY = Path(__file__).parent / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
@@ -90,6 +91,13 @@ def test_invalid_verification_is_reported_before_anything_starts(
     assert "Traceback" not in shown and not machine.database.exists()
 
 
+@pytest.fixture(scope="module")
+def warm_machine(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[Machine]:
+    """Yield a simulated machine that the tests share, with the program cache of other modules."""
+    with machine_in(tmp_path_factory.mktemp("box"), programs) as shared:
+        yield shared
+
+
 @pytest.mark.slow
 class TestMeasuring:
     """Real measurements, stored in the database of a simulated machine whose runner stays warm."""
@@ -162,6 +170,7 @@ class TestMeasuring:
 
 
 @pytest.mark.slow
+@pytest.mark.shared_programs
 def test_temporary_database_leaves_no_runner_and_no_files_in_the_users_folders(
     machine: Machine, tmp_path: Path
 ) -> None:

@@ -213,6 +213,7 @@ def _compare_pair(
         one, two = map(str, items)
         detail = f"batch differs: {one} and {two}, and no block has both runs"
         reasons.append(Obstacle(name="batch", base=one, other=two, detail=detail))
+        items = None
     comparison = RunComparison(
         base=base.id,
         other=other.id,

@@ -134,7 +134,9 @@ def _block_flags(blocks: Sequence[Block], environment: Environment | None) -> li
         third = max(1, len(medians) // 3)
         first, last = statistics.median(medians[:third]), statistics.median(medians[-third:])
         if abs(last - first) > DRIFT * first and _monotonic(medians):
-            flags.append(Flag(name="drift", detail=f"block medians went from {first:.3g} to {last:.3g} ms"))
+            flags.append(
+                Flag(name="drift", detail=f"block medians went from {text.number(first)} to {text.number(last)} ms")
+            )
     flags += _disturbance_flags(blocks, environment)
     if (detail := _frequency_change(blocks)) is not None:
         flags.append(Flag(name="frequency", detail=detail))

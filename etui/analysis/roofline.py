@@ -65,7 +65,8 @@ class RooflinePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class Roofline(msgspec.Struct, frozen=True, kw_only=True):
     """The points of a run in the order of the summary's modules, the whole model first; only that if the run has no
-    profile. ``unattributed_share`` (0 to 1) is the part of the operators' time whose module is not known."""
+    profile. ``unattributed_share`` (0 to 1) is the part of the operators' time whose module is not known. Without
+    ``on_cpu`` there are no peaks to compare with: those of CPUs are measured."""
 
     run: str
     configuration: str
@@ -77,6 +78,7 @@ class Roofline(msgspec.Struct, frozen=True, kw_only=True):
     peaks: MachinePeaks | None = None
     unattributed_share: float | None = None
     notes: list[str] = []
+    on_cpu: bool = True
 
     @property
     def exceeds(self) -> bool:

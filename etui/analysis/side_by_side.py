@@ -47,7 +47,7 @@ def rows(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence
 
     A time has no change if its comparison was refused, and in a comparison per item only the latency per item has one:
     the values are shown, but their difference is not that of the runs. A time is marked as the best only if all others
-    are certainly worse, and an accuracy only if all runs have the same inputs.
+    are certainly worse. An accuracy has a change, or is the best, only among runs of the same inputs.
     """
     documents = [base, *others]
     paired_runs = [_ComparedRun(base, other, pair) for other, pair in zip(others, comparisons, strict=True)]
@@ -121,9 +121,15 @@ class _ComparedRun:
         comparison = self.comparison
         if not isinstance(before, float) or not isinstance(now, float) or before <= 0 or not fact.kind.relative:
             return Cell(value=now)
+        is_of_accuracy = fact.comparison is not None and fact.comparison.group == "accuracy"
+        if is_of_accuracy and _inputs_differ([self._base, self._other]):
+            return Cell(value=now)
         if timed and (comparison.refused or (comparison.items is not None and fact is not LATENCY_PER_ITEM)):
             return Cell(value=now)
-        if fact in (RunSummary.latency_median_ms, LATENCY_PER_ITEM) and comparison.ratio is not None:
+        # Forced, the ratio of two batches is not that of the latencies per item.
+        is_per_item = comparison.items is not None or self._base.batch == self._other.batch
+        compared = fact is RunSummary.latency_median_ms or (fact is LATENCY_PER_ITEM and is_per_item)
+        if compared and comparison.ratio is not None:
             return Cell(
                 value=now,
                 change=change(comparison.ratio),

@@ -97,9 +97,9 @@ class _Names:
         self._threads_vary = len({run.threads for run in runs}) > 1
         self._session_cells = _distinct([run.session for run in runs])
         self._run_cells = _distinct([run.id for run in runs])
-        self._with_session, self._with_run = False, False
-        self._with_session = self._is_ambiguous(runs)
-        self._with_run = self._with_session and self._is_ambiguous(runs)
+        self._divided: set[str] = set()
+        for _ in range(2):  # by session, then by run
+            self._divided |= self._ambiguous(runs)
 
     def __call__(self, run: RunSummary, kind: str) -> str:
         """Return the name of the line of a run's program, or of its eager baseline."""
@@ -109,14 +109,23 @@ class _Names:
             *_others(run, self._axis),
             f"threads {run.threads}" if self._threads_vary and self._axis != "threads" else "",
             f"on {run.box}" if self._several_machines else "",
-            f"session {run.session[: self._session_cells]}" if self._with_session else "",
-            run.id[: self._run_cells] if self._with_run and kind != EAGER else "",
         ]
-        return " ".join(filter(None, parts))
+        name = " ".join(filter(None, parts))
+        if name in self._divided:
+            name += f" session {run.session[: self._session_cells]}"
+            if name in self._divided:
+                name += f" {run.id[: self._run_cells]}"
+        return name
 
-    def _is_ambiguous(self, runs: Sequence[RunSummary]) -> bool:
-        places = [(self(run, _program(run)), _AXES[self._axis](run)) for run in runs]
-        return len(set(places)) < len(places)
+    def _ambiguous(self, runs: Sequence[RunSummary]) -> set[str]:
+        """Return the names of lines with several runs at one value; the runs of a session share their baseline."""
+        at: dict[tuple[str, float], set[str]] = {}
+        for run in runs:
+            value = _AXES[self._axis](run)
+            if value is not None:
+                at.setdefault((self(run, _program(run)), value), set()).add(run.id)
+                at.setdefault((self(run, EAGER), value), set()).add(run.session)
+        return {name for (name, _), found in at.items() if len(found) > 1}
 
 
 def _distinct(ids: Sequence[str]) -> int:

@@ -308,7 +308,7 @@ _BASELINES = (
     ),
     DelegateRecord(
         name="litert",
-        title="LiteRT (TensorFlow Lite), converted in an environment with litert-torch",
+        title="LiteRT (TensorFlow Lite), converted and quantized in an environment with litert-torch",
         support="run",
         runtime="LiteRT",
         program="program.tflite",
@@ -316,7 +316,8 @@ _BASELINES = (
         install="pip install ai-edge-litert",
         own_packages=("ai-edge-litert",),
         needs_converter=True,
-        precisions=("fp32",),
+        unsupported={"fp16": "LiteRT programs are made only in fp32 and int8 here; choose one of them"},
+        recipe_prefix="litert-",
         relative_latency=0.7,
         log_noise=("INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",),
     ),

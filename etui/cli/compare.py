@@ -28,8 +28,9 @@ from etui.errors import UsageError
 def compare(settings: Settings, base: str, others: tuple[str, ...], comparison_options: ComparisonOptions) -> int:
     """Compare runs with BASE, with confidence intervals.
 
-    Runs of one session are compared block by block. Runs of different sessions are compared only if threads, inputs,
-    weights, model, machine and CPU governor are the same, unless --force is given.
+    Runs of one session are compared block by block; those of another batch by the latency per item, those of another
+    input size, sequence length or method not at all. Runs of different sessions are compared only if threads, inputs,
+    weights, model, machine and CPU governor are the same. --force compares all the same.
 
     BASE and OTHER are ids, or filters like those of etui runs.
     """

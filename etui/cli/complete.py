@@ -123,6 +123,11 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return found or complete_file(ctx, param, incomplete)
 
 
+def complete_model_or_run(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of a run or the name of a supported model, or of a file if none begins so."""
+    return [*_run_items(ctx, incomplete), *complete_model(ctx, param, incomplete)]
+
+
 def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last of a list of supported models."""
     from etui.catalog.models import MODELS

@@ -57,7 +57,8 @@ def _text(foreseen: Foreseen) -> str:
             time = "" if number else _time(session.estimate_s, session.basis)
             name = (program.variant or "").removeprefix(f"{program.precision}/{program.delegate}").strip()
             rows.append((session.model, program.precision, program.delegate, name, state, time))
-    total = f"{counted(foreseen.programs, 'program')} in {counted(len(foreseen.sessions), 'session')}"
+    runs = f", {counted(foreseen.runs, 'run')}," if foreseen.runs != foreseen.programs else ""
+    total = f"{counted(foreseen.programs, 'program')}{runs} in {counted(len(foreseen.sessions), 'session')}"
     time = "unknown" if foreseen.estimate_s is None else f"about {about_seconds(foreseen.estimate_s)}"
     columns = _COLUMNS
     if not any(row[_SHAPE] for row in rows):

@@ -89,9 +89,9 @@ def duel(
 ) -> int:
     """Measure the programs of RUN_A and RUN_B again, interleaved, on this machine, and report the faster one.
 
-    They may differ in session, weights or model. The programs come from the cache, or are prepared as before. The
-    result is stored as two new runs of one session, for etui compare. Eager is measured too if both have the same model
-    and weights.
+    They may differ in session, weights, model or batch, but not in input size, sequence length or method. The programs
+    come from the cache, or are prepared as before. The result is stored as two new runs of one session, for etui
+    compare. Eager is measured too if both have the same model and weights.
     """  # fmt: skip
     from etui.cli.run_sessions import finish, followed
     from etui.services.duel import DuelOptions, queue_duel

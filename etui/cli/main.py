@@ -31,6 +31,7 @@ COMMANDS = {
     "gap": ("etui.cli.gap:gap", "Show per-layer numerical error against FP32 eager."),
     "profile": ("etui.cli.profile:profile", "Profile the operators of a run, next to those of eager."),
     "summary": ("etui.cli.summary:summary", "Show the parameters, work and memory of a model by module."),
+    "diagram": ("etui.cli.diagram:diagram", "Draw the modules of a model and the data flow between them."),
     "check-training": ("etui.cli.check_training:check_training", "Check whether a model trains."),
     "peaks": ("etui.cli.peaks:peaks", "Measure the peaks of this machine, for rooflines."),
     "predict": ("etui.cli.predict:predict", "Predict a model in INT8 on an Arm Ethos-U, without the hardware."),

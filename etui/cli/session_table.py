@@ -192,12 +192,16 @@ def _speed_remarks(documents: Sequence[RunDocument], everyone: Sequence[str]) ->
     if inconclusive:
         names = text.members(inconclusive, everyone)
         yield f"! against eager: inconclusive for {names}: measure more blocks or on an idle machine"
-    unreliable: dict[str, list[str]] = {}
+    unreliable: dict[str, dict[str, str]] = {}
     for run in documents:
         if run.speedup is not None and run.speedup.verdict == "unreliable":
-            unreliable.setdefault(run.speedup.reason, []).append(_label(run))
-    for reason, labels in unreliable.items():
-        yield f"! against eager: unreliable for {text.members(labels, everyone)}: {reason}"
+            # A reason names the run, so that those of several runs differ in nothing else.
+            name = run.blocks[0].variant if run.blocks else run.configuration
+            of_each = run.speedup.reason.replace(f" of {name} ", " of each ")
+            unreliable.setdefault(of_each, {})[_label(run)] = run.speedup.reason
+    for of_each, reasons in unreliable.items():
+        about = of_each if len(reasons) > 1 else next(iter(reasons.values()))
+        yield f"! against eager: unreliable for {text.members(list(reasons), everyone)}: {about}"
     if line := run_wording.ratios_of_medians([(_label(run), run) for run in documents]):
         yield line
 

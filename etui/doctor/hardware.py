@@ -188,7 +188,7 @@ def peaks() -> Finding:
     with contextlib.suppress(EtuiError):
         if found := kept_peaks(host):
             threads = ", ".join(str(each.threads) for each in found)
-            return Finding(name="peaks", status="ok", seen=f"measured with {threads} threads: {short(found[-1])}")
+            return Finding(name="peaks", status="ok", seen=f"measured, threads: {threads}; {short(found[-1])}")
     return Finding(
         name="peaks",
         status="unknown",

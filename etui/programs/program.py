@@ -124,11 +124,11 @@ class ProgramFile(msgspec.Struct, frozen=True, kw_only=True):
     inline_delegates: list[int]
 
 
-def read_program(buffer: memoryview) -> ProgramFile:
-    """Read the structure of a program without reading its data.
+def root_table(buffer: memoryview) -> tuple[Table, int, int]:
+    """Return the root table of a program, the size of its flatbuffer, and the offset of its segments, in bytes.
 
     Raises:
-        DamagedFile: it is not a program, has an unsupported format, is truncated or inconsistent.
+        DamagedFile: it is not a program, has an unsupported format, or is truncated.
     """
     size = len(buffer)
     head = bytes(buffer[:64])
@@ -145,6 +145,17 @@ def read_program(buffer: memoryview) -> ProgramFile:
             f"has a newer schema: version {version}; ExecuTorch 1.5 reads versions up to {SCHEMA_VERSION}",
             "lower the model again with ExecuTorch 1.5",
         )
+    return root, program_bytes, base
+
+
+def read_program(buffer: memoryview) -> ProgramFile:
+    """Read the structure of a program without reading its data.
+
+    Raises:
+        DamagedFile: it is not a program, has an unsupported format, is truncated or inconsistent.
+    """
+    root, program_bytes, base = root_table(buffer)
+    size = len(buffer)
     segments = [Segment(base + table.number(0, "Q"), table.number(1, "Q")) for table in root.tables(4)]
     for segment in segments:
         if segment.offset + segment.size > size:
@@ -156,7 +167,7 @@ def read_program(buffer: memoryview) -> ProgramFile:
     constant = root.table(5)
     return ProgramFile(
         size=size,
-        version=version,
+        version=root.number(0, "I"),
         program_bytes=program_bytes,
         methods=[_method(plan) for plan in root.tables(1)],
         segments=segments,

@@ -357,7 +357,7 @@ def _excluded(runs: Sequence[RunDocument], named: dict[str, str]) -> list[str]:
     for run in runs:
         if run.status != "done":
             error = f": {text.shortened(run.error, text.LINE_CELLS)}" if run.error else ""
-            reasons.setdefault(f"{_ended(run)}{error}", []).append(named[run.id])
+            reasons.setdefault(f"{run.status}{error}", []).append(named[run.id])
         elif run.accuracy is None:
             reasons.setdefault("accuracy not measured", []).append(named[run.id])
         elif run.accuracy.verdict == "FAIL":
@@ -430,11 +430,24 @@ def _caveats(runs: Sequence[RunDocument], named: dict[str, str] | None = None) -
     """Return what limits the results: summaries without samples, what disturbed or widens them, other arithmetic. Of
     the first run, which the verdict is about, every reason is named; of the others those that affect the order."""
     caveats = [caveat_wording.SUMMARY_ONLY] if any(run.summary_only for run in runs) else []
+    everyone = list(dict.fromkeys(named[run.id] if named else variant(run) for run in runs))
+    having: dict[str, list[str]] = {}
     for place, run in enumerate(runs):
         name = named[run.id] if named else variant(run)
         clauses = caveat_wording.reasons(run)
-        if clauses and (place == 0 or session_share(run.blocks, run.eager_blocks) >= FEW):
-            caveats.append(f"{name}: {', '.join(clauses)}.")
+        if place == 0 or session_share(run.blocks, run.eager_blocks) >= FEW:
+            for clause in clauses:
+                having.setdefault(clause, []).append(name)
+    # What several runs have in common is written once.
+    clauses_of: dict[str, list[str]] = {}
+    for clause, names in having.items():
+        shared = text.members(names, everyone)
+        if len(set(names)) == len(everyone) > 1:
+            shared += " candidates" if named else " variants"
+        clauses_of.setdefault(shared, []).append(clause)
+    caveats += [f"{names}: {', '.join(clauses)}." for names, clauses in clauses_of.items()]
+    for run in runs:
+        name = named[run.id] if named else variant(run)
         if arithmetic := caveat_wording.arithmetic(run, name):
             caveats.append(arithmetic)
     return list(dict.fromkeys(caveats))

@@ -11,7 +11,7 @@ import msgspec
 
 from etui.services.request import is_as_is
 from etui.services.session_config import Session
-from etui.services.time_estimate import SimilarRun, estimate, is_known, newest_similar
+from etui.services.time_estimate import SimilarRun, by_program, estimate, is_known, newest_similar
 from etui.spec import Variant, stored_name
 from etui.store import Store
 
@@ -40,13 +40,15 @@ class ForeseenSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
-    """All sessions of a request, with totals. ``estimate_s`` is None if the time of a session is unknown."""
+    """All sessions of a request, with totals. ``estimate_s`` is None if the time of a session is unknown. ``runs`` may
+    be more than ``programs``, of which ``cached`` are in the program cache: some runs have the same program."""
 
     sessions: tuple[ForeseenSession, ...]
     programs: int
     cached: int
     estimate_s: float | None
     skipped: tuple[str, ...] = ()
+    runs: int = 0
 
 
 def foresee(
@@ -54,16 +56,23 @@ def foresee(
 ) -> Foreseen:
     """Return what these sessions will do; without a ``store`` there are no earlier runs. Raises StoreError."""
     foreseen = tuple(_session(store, session, cache, cores) for session in sessions)
-    programs = [program for session in foreseen for program in session.programs]
+    programs = [each for pair in zip(foreseen, sessions, strict=True) for each in _cached(*pair)]
     times = [session.estimate_s for session in foreseen]
     known = [time for time in times if time is not None]
     return Foreseen(
         sessions=foreseen,
         programs=len(programs),
-        cached=sum(program.cached is True for program in programs),
+        cached=sum(programs),
         estimate_s=sum(known) if len(known) == len(times) else None,
         skipped=tuple(skipped),
+        runs=sum(len(session.programs) for session in foreseen),
     )
+
+
+def _cached(session: ForeseenSession, planned: Session) -> list[bool]:
+    """Return for each program, which several runs may have, whether it is in the program cache."""
+    cached = dict(zip(planned.spec.variants, (program.cached for program in session.programs), strict=True))
+    return [any(cached[variant] for variant in group) for group in by_program(planned.spec.variants)]
 
 
 def _session(store: Store | None, session: Session, cache: Path, cores: int) -> ForeseenSession:

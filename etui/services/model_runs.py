@@ -8,6 +8,7 @@ from etui.analysis.keep_fp32 import kept_fp32
 from etui.catalog.find import find_model, is_same_file
 from etui.facts import RunSummary
 from etui.model_summary import MeasuredRun, ModelSummary
+from etui.results import RunDocument
 from etui.services.summarize import Request
 from etui.store import Condition, Store
 
@@ -36,7 +37,8 @@ def measured_runs(store: Store, request: Request, summary: ModelSummary) -> list
         document, read = store.document(run.id, operators=False), read + 1
         kept = kept_fp32(document)
         key = (run.precision, run.delegate, run.threads, kept)
-        if key not in newest and is_same_file(document.model.identity, identity):
+        is_same = is_same_file(document.model.identity, identity) and _has_inputs_of(summary, document)
+        if key not in newest and is_same:
             newest[key] = _measured(run, run.latency_median_ms, summary, kept)
     return sorted(newest.values(), key=lambda run: run.latency_ms)
 
@@ -45,6 +47,14 @@ def _is_at_shape(run: RunSummary, request: Request) -> bool:
     shape = request.shape
     wanted = (shape.input_size, shape.batch, shape.sequence, None)
     return (run.input_size, run.batch, run.sequence, run.method) == wanted and not run.dynamic
+
+
+def _has_inputs_of(summary: ModelSummary, document: RunDocument) -> bool:
+    """Whether a run had inputs of the shapes that were counted: those of a folder may have others than the example."""
+    if document.inputs is None or not document.session.spec.get("data"):
+        return True
+    counted = sorted(list(each.shape) for each in summary.inputs)
+    return counted == sorted(document.inputs.shapes)
 
 
 def _measured(run: RunSummary, latency_ms: float, summary: ModelSummary, kept: Sequence[str]) -> MeasuredRun:

@@ -41,7 +41,7 @@ def measure_peaks(
     *,
     wait_quiet_min: float = 0.0,
     limit_s: float = LIMIT_S,
-    begin: Callable[[str], object] = lambda text: None,
+    begin: Callable[[str], None] = lambda text: None,
 ) -> MachinePeaks:
     """Measure the peaks with ``threads`` threads (None: as many as a run by default) and keep them.
 
@@ -57,7 +57,7 @@ def measure_peaks(
     return asyncio.run(_measure(count, 60 * wait_quiet_min, limit_s, begin))
 
 
-async def _measure(threads: int, quiet_s: float, limit_s: float, begin: Callable[[str], object]) -> MachinePeaks:
+async def _measure(threads: int, quiet_s: float, limit_s: float, begin: Callable[[str], None]) -> MachinePeaks:
     cpus = measuring_cpus(threads)
     stopped = threading.Event()
     job = PeaksJob(threads=threads, cpus=cpus, array_bytes=_array_bytes(cpus))

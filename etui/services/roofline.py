@@ -25,7 +25,7 @@ def roofline_of(document: RunDocument, summary: ModelSummary) -> Roofline | None
     environment, profile = document.environment, document.profile
     threads = profile.threads if profile is not None else document.threads
     peaks = None
-    if environment is not None and threads is not None:
+    if environment is not None and threads is not None and not _is_on_gpu(document):
         peaks = peaks_for(environment.box, environment.cpu, threads)
     side = profile.program if profile is not None else None
     precision = document.arithmetic or document.precision
@@ -40,6 +40,7 @@ def roofline_of(document: RunDocument, summary: ModelSummary) -> Roofline | None
         peaks=peaks,
         unattributed_share=side.unmapped_share if side is not None else None,
         notes=_notes(document, summary),
+        on_cpu=not _is_on_gpu(document),
     )
 
 
@@ -69,6 +70,11 @@ def _sizes(document: RunDocument) -> ValueBytes | None:
         dynamic = "dynamic" in recipe(document.model.family, document.precision, document.delegate)
         return ValueBytes(activation=4 if dynamic else 1, weight=1)
     return ValueBytes(activation=4, weight=0.5) if document.precision == "8da4w" else None
+
+
+def _is_on_gpu(document: RunDocument) -> bool:
+    """Whether a run was not executed by the CPU, whose peaks are measured."""
+    return any(part in {"cuda", "gpu"} for part in document.delegate.split("-"))
 
 
 def _notes(document: RunDocument, summary: ModelSummary) -> list[str]:

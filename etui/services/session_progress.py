@@ -2,8 +2,9 @@
 left.
 
 Preparation, the blocks of all variants and the checks after them have fixed parts of the share, in proportion to what
-they are expected to take (``etui.services.time_estimate``). Preparation progresses with time between its events, since
-lowering a large model takes minutes without one; blocks are counted.
+they are expected to take (``etui.services.time_estimate``). Preparation progresses with time, since lowering a large
+model takes minutes without an event; blocks are counted. A step of the preparation that takes less time than expected
+does not make the share jump: the steps after it, and at last the blocks, get what it had.
 
 The time left is first that expectation. Once every variant has been measured, it is the remaining blocks of each
 variant at its median duration, blocks that are expected to be repeated, and the checks.
@@ -55,6 +56,9 @@ _LEAST_LEFT = 0.1
 _ENOUGH_BLOCKS, _DISTURBED = 3, 1.5
 """Until a variant has this number of blocks, blocks that take longer than expected by this factor may be disturbed."""
 
+_SAME = 1e-6
+"""Shares that differ by less are equal."""
+
 _LEAST_S = 0.05
 """A shorter time between two events of the timing is not that of a block."""
 
@@ -99,6 +103,8 @@ class ProgressTracker:
     def add(self, event: Event) -> SessionProgress | None:
         """Take an event into account and return the progress; None before the first stage."""
         now = moment(event.at) or datetime.now(UTC)
+        shown = 0.0 if self.progress is None else self.progress.share_at(now)
+        was_prepared = self._preparation.is_complete
         if event.kind == "stage":
             self._begin_stage(event, now)
         elif event.kind == "block":
@@ -112,6 +118,12 @@ class ProgressTracker:
             self._end_repeated(now)
         elif event.kind == "log":
             self._end_part(event.run_id, event.stage)
+        if not was_prepared:
+            # If a step took less time than expected, the share does not jump: what is left is distributed over the
+            # steps that follow, and after the last over the blocks.
+            self._preparation.continue_from(shown / self._share_of_preparation, now)
+            if self._preparation.is_complete:
+                self._share_prepared = min(self._share_prepared, shown)
         if self._stage:
             self._update(event.at, now)
         return self.progress
@@ -224,8 +236,14 @@ class ProgressTracker:
         if self._stage == "wait":
             return self._share_prepared
         if self._stage != "measure":
-            return (1.0 if self._export_only else self._share_prepared) * self._preparation.share(now)
+            # Until then it is the one shown.
+            return self._share_of_preparation if self._preparation.is_complete else 0.0
         return self._measured_share(self._begun_block(now))
+
+    @property
+    def _share_of_preparation(self) -> float:
+        """The share when the preparation is complete."""
+        return 1.0 if self._export_only else self._share_prepared
 
     def _measured_share(self, begun: float) -> float:
         """Return the share with this part of the current block."""
@@ -247,10 +265,10 @@ class ProgressTracker:
         if self._stage == "accuracy" or self._checked:
             return (self._checks_s() if self._spent_s else _CHECKS_S), 1.0
         if self._stage != "measure":
-            whole = 1.0 if self._export_only else self._share_prepared
+            whole = self._share_of_preparation
             step_s, share = self._preparation.next(now)
-            if whole * share <= self._share:
-                # An earlier step was expected to take less, or more than it did.
+            if whole * share - self._share < _SAME:
+                # Another program takes longer than the one of the current step.
                 return self._preparation.left_s(now), whole
             return step_s, whole * share
         if self._block_left_s is not None:
@@ -349,7 +367,8 @@ class _Preparation:
         self._stages_s = {run_id: dict(usual_s) for run_id in labels}
         if expected is not None:
             self._stages_s = {run_id: dict(expected.stages_s.get(label, {})) for run_id, label in labels.items()}
-        self._whole_s = self._expected_s(self._load_s, [sum(stages.values()) for stages in self._stages_s.values()])
+        self._shown, self._left_then_s = 0.0, 0.0
+        """The share that was shown at the last event, and the seconds that were left."""
         self._is_loaded = False
         self._load_begun: datetime | None = None
         self._open: dict[str, tuple[Event, datetime]] = {}
@@ -359,6 +378,11 @@ class _Preparation:
     def last_begun(self) -> Event | None:
         """The begin of a stage that is not complete, the last one; None if there is none."""
         return next((event for event, _ in reversed(self._open.values())), None)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all programs are prepared."""
+        return self._complete.issuperset(self._labels)
 
     def begin(self, event: Event, now: datetime) -> None:
         """Note the begin of a stage of a run, or of loading the model."""
@@ -370,11 +394,12 @@ class _Preparation:
         order = list(_STAGES_S)
         for stage in order[: order.index(event.stage or "")]:
             stages_s.pop(stage, None)
-        if not stages_s or event.stage not in stages_s:
+        if not stages_s:
             later = order[order.index(event.stage or "") :]
             stages_s |= {
                 stage: _STAGES_S[stage] for stage in later if stage == event.stage or stage not in _BASELINE_STAGES
             }
+        stages_s.setdefault(event.stage or "", _STAGES_S[event.stage or ""])
         self._open.pop(event.run_id, None)
         self._open[event.run_id] = event, now
 
@@ -400,6 +425,10 @@ class _Preparation:
         self._open.pop(run_id, None)
         self._complete.add(run_id)
 
+    def continue_from(self, shown: float, now: datetime) -> None:
+        """Distribute what is left of the share over the time that is left."""
+        self._shown, self._left_then_s = min(1.0, shown), self.left_s(now)
+
     def left_s(self, now: datetime) -> float:
         """Return the seconds that are left."""
         load_s = 0.0 if self._is_loaded else _left_of(self._load_s, self._load_begun, now)
@@ -420,13 +449,9 @@ class _Preparation:
                     for run_id in self._stages_s
                 ],
             )
-        return step_s, max(0.0, 1 - after_s / self._whole_s) if self._whole_s > 0 else 0.0
-
-    def share(self, now: datetime) -> float:
-        """Return the share that is complete."""
-        if self._complete.issuperset(self._labels):
-            return 1.0
-        return max(0.0, 1 - self.left_s(now) / self._whole_s) if self._whole_s > 0 else 0.0
+        if self._left_then_s <= 0:
+            return step_s, self._shown
+        return step_s, max(self._shown, 1 - (1 - self._shown) * after_s / self._left_then_s)
 
     def _left_of_run(self, run_id: str, now: datetime) -> float:
         if run_id in self._complete:

@@ -7,7 +7,7 @@ session are not known before it is prepared, so the past runs of its configurati
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -81,8 +81,9 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 class ExpectedTimes(msgspec.Struct, frozen=True, kw_only=True):
     """What the parts of a session are expected to take, in seconds; variants are named by their labels.
 
-    ``load_s``: until the first program is prepared; ``stages_s``: the stages of each program that has to be prepared;
-    ``blocks_s``: all blocks of a variant, of which there are ``blocks``; ``checks_s``: the checks of all variants.
+    ``load_s``: until the first program is prepared; ``stages_s``: the stages of each program that has to be prepared,
+    by the first variant that has it; ``blocks_s``: all blocks of a variant, of which there are ``blocks``;
+    ``checks_s``: the checks of all variants.
     ``is_measured``: each figure is that of a similar run.
     """
 
@@ -133,7 +134,10 @@ def expected_times(
     labels = [*(baselines or [EAGER]), *(variant.label for variant in spec.variants)]
     plan = make_plan(spec, labels, repeat=model.repeat, warmup=model.warmup)
     is_as_is = isinstance(model, UserModel) and model.kind == "pte"
-    to_prepare = {} if is_as_is else {variant: each for variant, each in programs.items() if not each.prepared}
+    missing = [
+        group[0] for group in by_program(programs) if not is_as_is and not any(programs[one].prepared for one in group)
+    ]
+    to_prepare = {variant: programs[variant] for variant in missing}
     blocks_s = {
         variant.label: _measuring_s(plan, each.latency_ms or 0.0, each.start_s) for variant, each in programs.items()
     }
@@ -153,6 +157,20 @@ def expected_times(
         cores=max(1, cores),
         is_measured=programs.keys() <= similar_runs.keys(),
     )
+
+
+def by_program(variants: Iterable[Variant]) -> list[list[Variant]]:
+    """Return the variants that have the same program together: those that differ only in threads, unless it is compiled
+    for a number of threads, the shapes of a dynamic program, and the methods of a finished one."""
+    groups: dict[Variant, list[Variant]] = {}
+    for variant in variants:
+        record = RECORDS.get(variant.delegate)
+        threads = variant.threads if record is not None and record.depends_on_threads else None
+        program = msgspec.structs.replace(variant, threads=threads, method=None)
+        if variant.dynamic:
+            program = msgspec.structs.replace(program, input_size=None, batch=None, sequence=None)
+        groups.setdefault(program, []).append(variant)
+    return list(groups.values())
 
 
 def expected_of_session(store: Store, spec: SessionSpec, model: Model, cache: Path, cores: int) -> ExpectedTimes:

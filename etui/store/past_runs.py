@@ -192,6 +192,7 @@ def _configuration(row: sqlite3.Row) -> Configuration:
         box=UNKNOWN if environment is None else _machine(environment),
         kept=", ".join(_kept(row, known)),
         settings=settings_text(environment),
+        variant=row["variant"] or "",
     )
 
 

@@ -44,6 +44,7 @@ from etui.tui.undo import UNDO_S, Change, UndoBuffer
 from etui.tui.workers import start
 
 if TYPE_CHECKING:
+    from etui.results import RunDocument
     from etui.services.summarize import Request
     from etui.tui.feed import Feed, Snapshot
 
@@ -303,11 +304,17 @@ class EtuiApp(ScreenHost, PaletteHost):
 
         self.push_screen(TrendScreen(self.database, run_id))
 
-    def open_model_summary(self, request: Request) -> None:
-        """Summarize a model and show its modules."""
+    def open_model_summary(self, request: Request, run_id: str | None = None) -> None:
+        """Summarize a model and show its modules, with the roofline of a run."""
         from etui.tui.screens.model_summary import ModelSummaryScreen
 
-        self.push_screen(ModelSummaryScreen(request))
+        self.push_screen(ModelSummaryScreen(request, run_id))
+
+    def open_diagram(self, request: Request, document: RunDocument | None = None) -> None:
+        """Read the graph of a model and show it, with what a run measured."""
+        from etui.tui.screens.diagram import DiagramScreen
+
+        self.push_screen(DiagramScreen(request, document))
 
     # Actions of the registry
 

@@ -158,19 +158,22 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     fields: frozenset[FieldName] = frozenset()
 
 
-OPTIONAL: tuple[FieldName, ...] = ("methods", "baseline", *_SHAPES, "dynamic")
+_PREPARING: tuple[FieldName, ...] = ("weights", "keep_fp32", "calibration")
+"""The fields about how a program is prepared."""
+
+OPTIONAL: tuple[FieldName, ...] = ("methods", "baseline", *_SHAPES, "dynamic", *_PREPARING)
 """The fields that do not apply to every model."""
 
 
 def fields_of(model: Model | None) -> frozenset[FieldName]:
-    """Return those of ``OPTIONAL`` that apply to a model: methods of a program with several, sizes of images unless the
-    model takes only its own, and lengths of texts. Of a model that is not known, or whose inputs are only known when it
-    is loaded, any shape. A dynamic program depends on the shapes too, see ``check``."""
+    """Return those of ``OPTIONAL`` that apply to a model: to a finished program its methods, if it has several; to any
+    other model sizes of images, unless it takes only its own, and lengths of texts, of one that is not known, or whose
+    inputs are only known when it is loaded, both. A dynamic program depends on the shapes too, see ``check``."""
     if model is not None and is_as_is(model):
         return frozenset({"methods"} if len(methods_of(model)) > 1 else ())
     if not isinstance(model, ModelEntry):
-        return frozenset({"baseline", *_SHAPES})
-    fields: set[FieldName] = {"baseline", "batch"}
+        return frozenset({"baseline", *_SHAPES, *_PREPARING})
+    fields: set[FieldName] = {"baseline", "batch", *_PREPARING}
     if model.image is not None and not model.fixed_size:
         fields.add("input_size")
     if model.text is not None:
@@ -203,7 +206,8 @@ def _has_several_shapes(values: FormValues) -> bool:
 
 
 def _shown(model: Model | None, values: FormValues) -> frozenset[FieldName]:
-    given = {name for name in OPTIONAL if getattr(values, name)}
+    default = FormValues()
+    given = {name for name in OPTIONAL if getattr(values, name) != getattr(default, name)}
     several: set[FieldName] = {"dynamic"} if _has_several_shapes(values) else set()
     return fields_of(model) | given | several
 

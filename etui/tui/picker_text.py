@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from etui.formats.toml_text import value_text
 from etui.services.request import FieldName
+from etui.services.time_estimate import by_program
 from etui.spec import DEFAULT_ACCURACY_INPUTS, DEFAULT_CALIBRATION_COUNT, DEFAULT_TIMEOUT_S, PRESETS
 from etui.text import counted
 from etui.tui.picker_form import Checked, FormValues
@@ -76,11 +77,14 @@ def about_configuration(checked: Checked) -> str:
 
 
 def programs(checked: Checked) -> str:
-    """Return the number of programs, or of invalid fields."""
+    """Return the number of programs, with the number of runs if some have the same program; or the number of invalid
+    fields."""
     invalid = len(checked.problems)
     if invalid:
         return f"{counted(invalid, 'field')} to fix"
     skipped = len(checked.refused)
-    # A saved configuration may add shapes, threads and baselines to the precisions and delegates.
-    count = counted(len(checked.variants if checked.spec is None else checked.spec.variants), "program")
-    return f"{count}, {skipped} skipped" if skipped else count
+    variants = checked.variants if checked.spec is None else checked.spec.variants
+    different = len(by_program(variants))
+    count = counted(different, "program")
+    runs = counted(len(variants), "run") if different != len(variants) else ""
+    return ", ".join(filter(None, (count, runs, f"{skipped} skipped" if skipped else "")))

@@ -340,12 +340,15 @@ class RunActions:
         start(self._screen, work, group="analysis")
 
     def summarize_model(self, run_id: str) -> None:
-        """Show the summary of a run's model, at the shape of the run."""
+        """Show the summary of a run's model, at the shape of the run, with its roofline."""
+
+        def show(request: Request) -> None:
+            self._app.open_model_summary(request, run_id)
 
         def complain(error: EtuiError) -> None:
             self._app.complain(error, "Cannot summarize the model")
 
-        self.find_model(run_id, self._app.database, self._app.open_model_summary, complain)
+        self.find_model(run_id, self._app.database, show, complain)
 
     def find_model(
         self,
@@ -375,6 +378,20 @@ class RunActions:
                 use(request)
 
         self._start_trusting(work, (), title="Cannot summarize the model")
+
+    def draw_model(self, run_id: str) -> None:
+        """Show the diagram of a run's model, at the shape of the run and with what it measured."""
+
+        async def draw(request: Request) -> None:
+            self._app.open_diagram(request, await self._app.database.read(lambda store: store.document(run_id)))
+
+        def found(request: Request) -> None:
+            start(self._screen, partial(draw, request), group="diagram", title="Cannot draw the model")
+
+        def complain(error: EtuiError) -> None:
+            self._app.complain(error, "Cannot draw the model")
+
+        self.find_model(run_id, self._app.database, found, complain)
 
     # Measuring again
 

@@ -14,6 +14,7 @@ from etui.tui.database import Database
 from etui.tui.undo import Change
 
 if TYPE_CHECKING:
+    from etui.results import RunDocument
     from etui.services.summarize import Request
 
 Severity = Literal["information", "warning", "error"]
@@ -78,6 +79,10 @@ class ScreenHost(App[object]):
         """Open the trend of a run's configuration."""
         raise NotImplementedError
 
-    def open_model_summary(self, request: Request) -> None:
-        """Summarize a model and show its modules."""
+    def open_model_summary(self, request: Request, run_id: str | None = None) -> None:
+        """Summarize a model and show its modules, with the roofline of a run."""
+        raise NotImplementedError
+
+    def open_diagram(self, request: Request, document: RunDocument | None = None) -> None:
+        """Read the graph of a model and show it, with what a run measured."""
         raise NotImplementedError

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from etui import text
 from etui.results import Environment, Flag, RunDocument
-from etui.spec import EAGER
 
 _EXPLANATIONS: dict[str, tuple[str, str]] = {
     "few blocks": (
@@ -112,8 +111,8 @@ def explained(name: str) -> str:
 def grouped(flags: Sequence[tuple[str, Flag]], everyone: Sequence[str]) -> list[str]:
     """Return one line per kind of flag with what has it: ``CPU pressure: all 4: ..``.
 
-    ``flags`` are pairs of a variant, or ``eager``, and its flag; ``everyone`` are all variants without eager, in the
-    order of display. The measured values are given if they are the same for all; otherwise what the flag means.
+    ``flags`` are pairs of a variant, or an eager baseline, and its flag; ``everyone`` are all variants without eager,
+    in the order of display. The measured values are given if they are the same for all; otherwise what the flag means.
     """
     by_name: dict[str, dict[str, str]] = {}
     for variant, flag in flags:
@@ -123,7 +122,7 @@ def grouped(flags: Sequence[tuple[str, Flag]], everyone: Sequence[str]) -> list[
         about = next(iter(details.values()))
         if len(set(details.values())) > 1:
             about = explained(name) or f"{about}, and other values for the others"
-        who = [text.members(list(details), everyone), EAGER if EAGER in details else ""]
+        who = [text.members(list(details), everyone), *(name for name in details if name not in everyone)]
         lines.append(f"{name}: {' and '.join(filter(None, who))}: {about}")
     return lines
 

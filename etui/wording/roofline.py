@@ -111,6 +111,8 @@ def _entries(roofline: Roofline) -> Iterator[Entry]:
         )
         if not roofline.peaks.calm:
             yield Entry("note", "other programs were busy while the peaks were measured: they may be higher", "warn")
+    elif not roofline.on_cpu:
+        yield Entry("measured peaks", "those of the CPU do not apply to this run on a GPU")
     else:
         threads = f" with {text.counted(roofline.threads, 'thread')}" if roofline.threads is not None else ""
         command = f"etui peaks --threads {roofline.threads}" if roofline.threads is not None else "etui peaks"
@@ -127,7 +129,7 @@ def _entries(roofline: Roofline) -> Iterator[Entry]:
     if roofline.exceeds:
         yield Entry(
             "above the limit",
-            "!: weights or activations were read from a cache, or the measured peak is too low",
+            "rows marked !: the data was in a cache, or the measured peak is too low",
             "warn",
         )
 

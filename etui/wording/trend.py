@@ -16,9 +16,10 @@ _NAMED = ("executorch", "torch", "etui")
 
 
 def name(trend: Trend) -> str:
-    """Return the configuration: model, precision and delegate."""
+    """Return the configuration: model, precision and delegate, with the shape, threads and method if requested."""
     configuration = trend.history.configuration
-    return text.shortened(f"{configuration.model} {configuration.precision}/{configuration.delegate}", text.LINE_CELLS)
+    measured_as = configuration.variant or f"{configuration.precision}/{configuration.delegate}"
+    return text.shortened(f"{configuration.model} {measured_as}", text.LINE_CELLS)
 
 
 def circumstances(trend: Trend) -> str:

@@ -94,10 +94,12 @@ def _note(comparison: RunComparison, base: RunDocument, other: RunDocument) -> s
     if comparison.verdict is None or comparison.forced:
         reason = _reason(comparison, base, other)
         return f"forced: {reason}" if comparison.verdict is not None else reason
+    items = comparison.items
+    per_item = f"per item: batch {items[1]} against {items[0]}" if items is not None else ""
     if comparison.limits:
-        return text.plain(comparison.limits[0])
-    if comparison.items is not None:
-        return f"per item: batch {comparison.items[1]} against {comparison.items[0]}"
+        return text.plain("; ".join(filter(None, (per_item, comparison.limits[0]))))
+    if per_item:
+        return per_item
     return "another session" if comparison.kind == "historical" else ""
 
 

@@ -331,12 +331,19 @@ def test_batches_of_a_session_are_compared_per_item() -> None:
     base, other = shaped("aaaaaaaaaaa1", 4.0, batch=1), shaped("bbbbbbbbbbb2", 8.0, batch=4)
     there, back = compare_pair(base, other), compare_pair(other, base)
     assert there.items == (1, 4) and there.verdict == "faster" and there.ratio == pytest.approx(2.0, rel=0.02)
-    assert back.items == (4, 1) and back.verdict == "slower" and back.ratio == pytest.approx(1 / there.ratio, rel=1e-9)
+    assert (
+        there.ratio is not None
+        and back.items == (4, 1)
+        and back.verdict == "slower"
+        and back.ratio == pytest.approx(1 / there.ratio, rel=1e-9)
+    )
     assert there.other_median_ms == pytest.approx(2.0, rel=0.02)
     assert not lacking(sentences(base, other), "times as fast per item", "ms per item", "batch")
     changed = {row.name: row.cells[1] for row in side_by_side.rows(base, [other], [there]) if row.group == "latency"}
     (per_item,) = (cell for name, cell in changed.items() if name.startswith("per item"))
     assert per_item.change == pytest.approx(-50, abs=2) and per_item.best
+    accuracies = [row.cells[1] for row in side_by_side.rows(base, [other], [there]) if row.group == "accuracy"]
+    assert accuracies and all(cell.change is None and not cell.best for cell in accuracies)
     others = [cell for name, cell in changed.items() if not name.startswith("per item")]
     assert all(cell.change is None and not cell.best for cell in others)
     (crossed,) = check(back, base, Limits(slower=5.0))
@@ -347,6 +354,10 @@ def test_batches_without_a_common_block_are_not_compared() -> None:
     base, other = shaped("aaaaaaaaaaa1", 4.0, batch=1), shaped("bbbbbbbbbbb2", 8.0, batch=4)
     other.blocks = [msgspec.structs.replace(block, index=block.index + 100) for block in other.blocks]
     assert compare_pair(base, other).verdict is None
+    forced = compare_pair(base, other, force=True)
+    assert forced.forced and forced.items is None and forced.ratio == pytest.approx(0.5, rel=0.02)
+    (per_item,) = [row for row in side_by_side.rows(base, [other], [forced]) if row.name.startswith("per item")]
+    assert per_item.cells[1].change == pytest.approx(-50, abs=2)
 
 
 def test_names_are_extended_until_they_differ() -> None:

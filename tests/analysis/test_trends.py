@@ -105,6 +105,12 @@ def test_change_names_the_version_that_came_with_it() -> None:
     assert any("MAE" in one and "0.0100" in one for one in sentences)
 
 
+def test_a_trend_names_the_requested_shape() -> None:
+    batches = msgspec.structs.replace(CONFIGURATION, variant="int8/xnnpack batch 4")
+    found = trend(msgspec.structs.replace(history([5.0] * 3), configuration=batches))
+    assert "resnet18 int8/xnnpack batch 4 takes 5" in " ".join(trend_wording.sentences(found))
+
+
 def test_version_first_used_by_a_failed_run_is_named() -> None:
     medians: list[float | None] = [*stepped(noisy(14, seed=5), 7, 0.06)]
     medians[7] = None

@@ -143,6 +143,7 @@ def test_finished_program_cannot_be_measured_with_a_baseline(tmp_path: Path) -> 
 def test_unsupported_precision_has_a_reason() -> None:
     assert "fp32" in (impossible(RESNET, "int8", "compile") or "")
     assert "FP16" in (impossible(RESNET, "fp16", "onnxruntime") or "")
+    assert set(RECORDS["litert"].unsupported) == {"fp16"} and not RECORDS["litert"].precisions
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,7 @@ def test_unsupported_precision_has_a_reason() -> None:
 )
 def test_recipe_ids_are_stable_because_they_are_cache_keys(family: str, precision: str, expected: str) -> None:
     assert recipe(family, precision, "onnxruntime") == expected
+    assert recipe(family, precision, "litert") == expected.replace("ort-", "litert-")
     assert needs_calibration(expected) == ("dynamic" not in expected and precision != "fp32")
 
 

@@ -101,8 +101,8 @@ def test_a_dry_run_names_the_cached_programs_and_the_time(
     states = {program["precision"]: program["cached"] for program in plan["sessions"][0]["programs"]}
     assert states == {"fp32": True, "int8": False}
     assert (plan["cached"], plan["sessions"][0]["basis"]) == (1, "both")
-    other = json.loads(etui("run", "resnet18", "-p", "fp32", "--seed", "1", "--dry-run", "--json").stdout)
-    assert other["cached"] == 0
+    other = json.loads(etui("run", "resnet18", "--seed", "1", "--threads", "1,2", "--dry-run", "--json").stdout)
+    assert (other["cached"], other["programs"], other["runs"]) == (0, 1, 2)
     with Store.open(database) as store:
         assert store.count() == 1, "a dry run queues nothing"
 
@@ -149,6 +149,7 @@ def test_a_module_that_the_model_does_not_have_is_found_before_queueing(
 
 
 @pytest.mark.slow
+@pytest.mark.shared_programs
 def test_a_session_file_measures_one_session_per_model(machine: Machine, tmp_path: Path) -> None:
     path = tmp_path / "bench.toml"
     models = f'["{TINY}:spoiled", "{TINY}:convolutional"]'

@@ -36,6 +36,19 @@ def test_a_warning_of_several_variants_stands_once() -> None:
     assert lines.count("! drift: int8/xnnpack, fp16/xnnpack: it drifted") == 1
 
 
+def test_ratios_that_are_unreliable_for_the_same_reason_are_one_remark() -> None:
+    documents = [make_document("aaaaaaaaaaa1"), make_document("bbbbbbbbbbb2", precision="int8")]
+    for document in documents:
+        own = document.blocks[0].variant
+        reason = f"3 of 3 blocks of eager were disturbed (steal); 3 of 3 blocks of {own} were disturbed (steal)"
+        document.speedup = Ratio(value=3.0, ci95=(2.5, 3.5), verdict="unreliable", reason=reason, blocks=3)
+    assert {document.blocks[0].variant for document in documents} == {"fp32/xnnpack", "int8/xnnpack"}
+    lines = [line for line in session_table(documents).splitlines() if line.startswith("! against eager")]
+    assert len(lines) == 1 and "unreliable for both: " in lines[0] and "fp32/xnnpack" not in lines[0]
+    (line,) = [line for line in session_table(documents[:1]).splitlines() if line.startswith("! against eager")]
+    assert "3 of 3 blocks of fp32/xnnpack were disturbed" in line
+
+
 def test_medians_that_do_not_give_the_ratio_are_explained() -> None:
     agreeing, moved = make_document("aaaaaaaaaaa1", median=10.0), make_document("bbbbbbbbbbb2", median=5.0)
     assert "medians alone" not in session_table([agreeing])

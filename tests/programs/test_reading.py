@@ -10,11 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from etui.errors import UsageError
 from etui.insight import Section
 from etui.programs.files import mapped, sections_of
 from etui.programs.flatbuffer import DamagedFile
 from etui.programs.program import Offsets, ProgramFile, Segment, read_program
+from etui.programs.program_graph import read_graph
 from etui.programs.sections import leaves, sections
+from etui.wording.diagram import diagram
 
 NAMES = ("xnnpack", "plain", "vulkan", "outside", "two")
 
@@ -179,3 +182,56 @@ def test_mutable_data_segment_without_tensors_is_unnamed() -> None:
     )
     sizes = {one.path: one.size_bytes for one in sections(program, memoryview(bytes(148)))}
     assert sizes["mutable data"] == sizes["mutable data/unnamed"] == 48
+
+
+# The graph
+
+
+def operators(file: Path, method: str | None = None) -> list[tuple[str, list[int], list[int]]]:
+    graph = read_graph(memoryview(file.read_bytes()), file.name, method)
+    return [(node.operator, node.inputs, node.model_inputs) for node in graph.nodes]
+
+
+@pytest.mark.slow
+def test_the_graph_of_a_partition_and_what_follows_it(made: Path) -> None:
+    graph = read_graph(memoryview((made / "xnnpack.pte").read_bytes()), "xnnpack.pte")
+    assert [(group.type, group.delegated) for group in graph.groups] == [("forward", False), ("XnnpackBackend", True)]
+    assert operators(made / "xnnpack.pte") == [
+        ("XnnpackBackend", [], [0]),
+        ("aten.native_layer_norm.out", [0], []),
+    ]
+    assert graph.nodes[0].contents["FullyConnected"] == 1
+    assert (graph.outputs[0].sources, graph.outputs[0].shape) == ([1], [2, 32])
+    drawn = diagram(graph)
+    assert [box.value for box in drawn.boxes] == ["", "delegated", "1 undelegated", ""]
+    assert drawn.edges == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.slow
+def test_the_graph_of_a_program_without_a_delegate(made: Path) -> None:
+    chain = operators(made / "plain.pte")
+    assert [name for name, _, _ in chain][-2:] == ["aten.relu.out", "aten.native_layer_norm.out"]
+    assert chain[-1][1] == [len(chain) - 2]
+
+
+@pytest.mark.slow
+def test_the_graph_of_a_method(made: Path) -> None:
+    assert [name for name, _, _ in operators(made / "two.pte", "encode")] == ["XnnpackBackend"]
+    assert len(operators(made / "two.pte")) == 2
+    with pytest.raises(UsageError, match="no method other"):
+        operators(made / "two.pte", "other")
+
+
+@pytest.mark.slow
+def test_the_graph_of_a_damaged_program_is_refused(made: Path) -> None:
+    whole = (made / "xnnpack.pte").read_bytes()
+    for size in (0, 40, 200, len(whole) // 2):
+        with pytest.raises(UsageError):
+            read_graph(memoryview(whole[:size]), "xnnpack.pte")
+    for position in range(32, 1200, 31):
+        broken = bytearray(whole)
+        broken[position] ^= 0xFF
+        try:
+            diagram(read_graph(memoryview(bytes(broken)), "xnnpack.pte"))
+        except UsageError:
+            continue

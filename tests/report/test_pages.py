@@ -13,7 +13,7 @@ import pytest
 from etui.report import scatter, svg
 from etui.report.content import Report, report_of
 from etui.report.html_page import as_html
-from etui.report.markdown_page import as_markdown
+from etui.report.markdown_page import MOST_COLUMNS, as_markdown
 from etui.results import Flag, RunDocument
 from tests.analysis.comparisons import LATER, measured
 
@@ -202,10 +202,26 @@ def test_both_pages_have_the_same_verdict_results_and_warnings(report: Report) -
     assert section.warnings and len(section.results.rows) == 2 + 4
     for words in (section.verdict.headline, *(badge.word for badge in section.verdict.badges)):
         assert words in html and words in page
-    assert all(heading in html and heading in page for heading in section.results.headings)
+    assert all(heading in html for heading in section.results.headings)
+    headings = next(line for line in page.splitlines() if line.startswith("| variant")).strip("| ").split("|")
+    # A comment of a pull request has no room for more columns: these are only among all metrics.
+    assert {*section.results.headings} - {heading.strip() for heading in headings} == {"p95, ms", "peak RSS, MB"}
+    assert "| p95 ms" in page and "| peak RSS MB" in page and len(headings) <= MOST_COLUMNS
     assert html.count("<details>") == page.count("<details>") - 3, (
         "cards, sentences and warnings are folded in Markdown"
     )
+
+
+def test_the_eager_baselines_with_a_warning_are_named_and_what_all_have_in_common_is_written_once() -> None:
+    documents = [runs()[0], runs()[3]]
+    unsettled = Flag(name="unsettled", detail="warm-up did not settle")
+    for document in documents:
+        document.eager_flags = [unsettled]
+    (section,) = report_of(documents, margin=0.02).sections
+    (line,) = [line for line in section.warnings if line.startswith("unsettled")]
+    assert line.startswith("unsettled: eager of session ") and line.count("of session") == 2
+    clause = "eager is flagged (unsettled)"
+    assert sum(clause in caveat for caveat in section.verdict.caveats) == 1
 
 
 def test_a_colour_never_stands_alone(report: Report) -> None:

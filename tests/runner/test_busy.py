@@ -23,6 +23,8 @@ TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
 SHORT = ("--repeat", "20", "--warmup", "2", "--threads", "1")
 
+pytestmark = pytest.mark.shared_programs
+
 
 @pytest.fixture
 def busy_program() -> Iterator[subprocess.Popen[bytes]]:

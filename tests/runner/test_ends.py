@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.machines import Machine, ended, until
+from tests.machines import Machine, ended, machine_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
 LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
 SHORT = ("--repeat", "20", "--warmup", "2")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.shared_programs]
 
 
 def _measuring(machine: Machine) -> str:
@@ -139,7 +139,12 @@ def test_runner_ends_if_its_database_is_removed_and_the_next_run_works(machine: 
     _check_short_run(machine)
 
 
-def test_leftovers_of_a_killed_preparation_are_removed_at_the_next_start(machine: Machine) -> None:
+def test_leftovers_of_a_killed_preparation_are_removed_at_the_next_start(tmp_path: Path) -> None:
+    with machine_in(tmp_path) as machine:
+        _check_leftovers(machine)
+
+
+def _check_leftovers(machine: Machine) -> None:
     (run_id,) = machine.detach("resnet18", *SHORT)
     until(lambda: machine.jobs("prepare"))
     machine.wait_for_event(run_id, "lowering")

@@ -21,26 +21,14 @@ from tests.disks import small_disk
 from tests.documents import MODEL as RESNET
 from tests.documents import make_block, make_spec
 from tests.facts import lacking
-from tests.machines import ETUI, Machine, ended, machine_in, until
+from tests.machines import ETUI, Machine, ended, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
 LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
 SHORT = ("--repeat", "20", "--warmup", "2")
 
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a cache shared by the tests of this module."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def machine(tmp_path: Path, cache: Path) -> Iterator[Machine]:
-    """Yield a new simulated machine with the module's cache."""
-    with machine_in(tmp_path) as machine:
-        machine.environment["ETUI_CACHE"] = str(cache)
-        yield machine
+pytestmark = pytest.mark.shared_programs
 
 
 def _runner_logged(machine: Machine, text: str) -> bool:

@@ -290,10 +290,10 @@ def test_run_that_never_gets_the_machine_times_out_and_names_the_holder(machine:
 
 
 @pytest.mark.slow
-def test_runner_with_a_queue_yields_to_another_runner(tmp_path: Path) -> None:
+def test_runner_with_a_queue_yields_to_another_runner(tmp_path: Path, programs: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    with machine_in(tmp_path / "one") as one, machine_in(tmp_path / "two") as two:
+    with machine_in(tmp_path / "one", programs) as one, machine_in(tmp_path / "two", programs) as two:
         two.environment["ETUI_BOX_LOCK"] = one.environment["ETUI_BOX_LOCK"]
         queue = [one.detach(MODEL, *options)[0] for options in (LONG, SHORT, SHORT)]
         one.wait_for_status(queue[0], "preparing", "measuring")

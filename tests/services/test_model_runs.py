@@ -52,6 +52,15 @@ def test_programs_with_modules_in_fp32_are_separate(store: Store) -> None:
     assert sizes.startswith("INT8/xnnpack") and "with 1 module in FP32" in sizes
 
 
+def test_runs_on_inputs_of_another_shape_are_not_of_this_summary(store: Store) -> None:
+    run = sample()
+    assert run.inputs is not None
+    batches = msgspec.structs.replace(run.inputs, shapes=[[8, *run.inputs.shapes[0][1:]]])
+    session = msgspec.structs.replace(run.session, spec={**run.session.spec, "data": "/data"})
+    store.import_documents([msgspec.structs.replace(run, inputs=batches, session=session)])
+    assert not measured_runs(store, Request("resnet18"), made_up(model="resnet18"))
+
+
 def test_runs_at_another_shape_are_not_of_this_summary(store: Store) -> None:
     store.import_documents([sample()])
     summary = made_up(model="resnet18")

@@ -34,6 +34,8 @@ RECORDINGS = sorted((Path(__file__).parent / "recorded_sessions").glob("*.jsonl"
 DISTURBED = "resnet18_busy"
 """Other programs slowed down its first block to six times the later ones, which no estimate can know."""
 
+PREPARING = {"load", "export", "quantize", "reference", "lower", "write"}
+
 WAITING = "small_waiting"
 """It waited for the machine to be idle."""
 
@@ -225,13 +227,25 @@ def test_session_in_the_database_is_compared_with_similar_runs(tmp_path: Path) -
 def test_program_from_the_cache_needs_no_preparation() -> None:
     followed = tracker({"a": "fp32/xnnpack", "b": "int8/xnnpack"})
     followed.add(Event(kind="stage", message="loading", stage="load", at=AT))
-    shares = []
     for run_id in ("a", "b"):
-        cached = Event(kind="log", message="cached, nothing to prepare", stage="lower", run_id=run_id, at=AT)
-        progress = followed.add(cached)
-        assert progress is not None
-        shares.append(progress.share)
-    assert shares[0] < shares[1] == pytest.approx(0.2)
+        followed.add(Event(kind="log", message="cached, nothing to prepare", stage="lower", run_id=run_id, at=AT))
+    followed.add(Event(kind="stage", message="measuring", stage="measure", total=18, at=AT))
+    progress = followed.add(Event(kind="block", message="eager: block 1 of 6", stage="measure", at=AT))
+    assert progress is not None
+    # The blocks have the share of the preparation.
+    assert progress.share == pytest.approx(0.95 / 18)
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_share_does_not_jump_if_preparing_takes_less_time_than_expected(path: Path) -> None:
+    recorded = replayed(path, knows=3.0)
+    moments = 0
+    for before, after, event in zip(recorded.progress, recorded.progress[1:], recorded.events[1:], strict=False):
+        now = moment(event.at)
+        if before is not None and after is not None and now is not None and event.stage in PREPARING:
+            assert after.share == pytest.approx(before.share_at(now)), event
+            moments += 1
+    assert moments
 
 
 def test_no_time_left_before_every_variant_was_measured() -> None:

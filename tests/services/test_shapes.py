@@ -42,6 +42,16 @@ def test_one_number_of_threads_is_an_option_and_several_are_variants(monkeypatch
     assert refused.value.field == "threads"
 
 
+def test_programs_and_baselines_of_a_shape_and_threads_share_one_eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etui.services.request.usable_cores", lambda: 4)
+    both = (Variant("fp32", "xnnpack"), Variant("fp32", "onnxruntime"))
+    spec = session("resnet18", Options(batch=(1, 4), threads=(1, 2)), both)
+    by_eager: dict[str, list[str]] = {}
+    for variant in spec.variants:
+        by_eager.setdefault(variant.eager_label, []).append(variant.delegate)
+    assert len(by_eager) == 4 and all(found == ["xnnpack", "onnxruntime"] for found in by_eager.values())
+
+
 def test_the_dynamic_program_is_measured_at_every_shape_beside_the_static_ones() -> None:
     spec = session("distilbert", Options(sequence=(16, 64), dynamic=True))
     assert [(variant.sequence, variant.dynamic) for variant in spec.variants] == [

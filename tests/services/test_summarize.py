@@ -28,7 +28,7 @@ def write(file: Path, content: str) -> None:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETUI_CACHE", str(tmp_path / "cache"))
     # As if files were written long ago.
-    monkeypatch.setattr("etui.services.summarize.is_settled", lambda path: True)
+    monkeypatch.setattr("etui.services.kept_result.is_settled", lambda path: True)
 
 
 @pytest.mark.slow

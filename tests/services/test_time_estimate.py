@@ -9,7 +9,7 @@ import pytest
 
 from etui.catalog.find import find_model
 from etui.results import SessionInfo, Stage
-from etui.services.time_estimate import SimilarRun, durations, estimate, newest_similar
+from etui.services.time_estimate import SimilarRun, by_program, durations, estimate, expected_times, newest_similar
 from etui.spec import SessionSpec, Variant
 from etui.store import Store
 from etui.text import about_seconds
@@ -43,6 +43,18 @@ def test_programs_are_prepared_side_by_side() -> None:
     one = estimate(spec(FP32), find_model("resnet18"), {FP32: PAST}, cores=2).seconds
     two = estimate(spec(FP32, INT8), find_model("resnet18"), {FP32: PAST, INT8: PAST}, cores=2).seconds
     assert two - one < PAST.prepare_s
+
+
+def test_a_program_of_several_runs_is_prepared_once() -> None:
+    model = find_model("resnet18")
+    static = [Variant("fp32", "xnnpack", batch=batch) for batch in (1, 2, 4)]
+    dynamic = [msgspec.structs.replace(variant, dynamic=True) for variant in static]
+    threads = [Variant("fp32", delegate, threads=count) for delegate in ("xnnpack", "compile") for count in (1, 2)]
+    assert list(map(len, by_program([*static, *dynamic, *threads]))) == [1, 1, 1, 3, 2, 1, 1]
+    expected = expected_times(spec(*dynamic), model, dict.fromkeys(dynamic, PAST), cores=1)
+    assert list(expected.stages_s) == [dynamic[0].label] and expected.prepare_s < 2 * PAST.prepare_s
+    cached = {**dict.fromkeys(dynamic, PAST), dynamic[2]: msgspec.structs.replace(PAST, prepared=True)}
+    assert expected_times(spec(*dynamic), model, cached, cores=1).stages_s == {}
 
 
 def test_counts_that_are_fixed_decide_the_time() -> None:

@@ -69,6 +69,7 @@ def test_dynamic_programs_for_other_ranges_are_other_configurations(store: Store
     store.import_documents([*runs, later(4)])
     history = store.history(runs[0].id)
     assert [point.run for point in history.points] == [run.id for run in runs[:2]]
+    assert history.configuration.variant == "fp32/xnnpack 224x224 dynamic"
     assert history.omitted == {"dynamic": 2} and not lacking(history.configuration.dynamic, "128", "224")
     levels = [level for level in store.session_levels(ENVIRONMENT) if not level.is_control]
     assert {level.session for level in levels} == {run.session.id for run in runs[:2]}

@@ -263,6 +263,13 @@ async def test_an_unknown_or_ambiguous_beginning_is_said(stored: Path) -> None:
 # Columns
 
 
+async def test_a_column_with_a_long_description_keeps_its_name() -> None:
+    columns = [("delegate", f"delegate: {'what it is and ' * 12}")]
+    async with DialogHost(lambda: ColumnsDialog(columns, ["delegate"])).run_test(size=(80, 24)) as pilot:
+        lines = [strip.text for strip in pilot.app.screen._compositor.render_strips()]
+        assert sum("[x] delegate: what it is" in line for line in lines) == 1
+
+
 async def test_columns_are_chosen_and_moved() -> None:
     async with DialogHost(lambda: ColumnsDialog(COLUMNS, ["when", "model"])).run_test() as pilot:
         await pilot.press("space", "j", "j", "space", "K", "tab", "right", "enter")

@@ -21,6 +21,7 @@ from etui.tui.screens.columns import ColumnsDialog
 from etui.tui.screens.configurations import ConfigurationsDialog
 from etui.tui.screens.confirm import ConfirmDialog
 from etui.tui.screens.details import TABS, DetailsScreen
+from etui.tui.screens.diagram import DiagramScreen
 from etui.tui.screens.export import ExportDialog
 from etui.tui.screens.filters import FiltersDialog
 from etui.tui.screens.help import HelpScreen
@@ -39,6 +40,7 @@ from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
+from tests.model_graphs import residual
 from tests.model_summaries import made_up
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled
 from tests.tui.hosts import notices, until, work_done
@@ -53,6 +55,7 @@ ELSEWHERE = {
     "compare": "test_compare.py",
     "trend": "test_trend.py",
     "model": "test_model_summary.py",
+    "diagram": "test_diagram.py",
     "queue": "test_queue_pane.py",
 }
 """The scopes whose keys have tests of their own."""
@@ -177,6 +180,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.compare": Scenario(lambda pilot: not _bench_only(pilot), ("space", "space")),
     "bench.trend": Scenario(lambda pilot: not _bench_only(pilot)),
     "bench.model": Scenario(_is(ModelSummaryScreen)),
+    "bench.diagram": Scenario(_is(DiagramScreen)),
     "table.details": Scenario(_is(DetailsScreen)),
     "table.mark": Scenario(_table(lambda table: len(table.marked) == 1)),
     "table.mark_all": Scenario(_table(lambda table: len(table.marked) == COUNT)),
@@ -246,6 +250,7 @@ SCENARIOS: dict[str, Scenario] = {
     "details.next_chart": Scenario(_is_tab("Latency"), ("enter",)),
     "details.menu": Scenario(_is(MenuDialog), ("enter",)),
     "details.model": Scenario(_is_tab("Model"), ("enter",)),
+    "details.diagram": Scenario(_is(DiagramScreen), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),
@@ -287,6 +292,7 @@ async def test_a_key_does_what_its_action_says(
 ) -> None:
     monkeypatch.setattr("etui.runner.start.ensure_runner", lambda path: None)
     monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: made_up())
+    monkeypatch.setattr("etui.tui.screens.diagram.model_graph", lambda request, method, stopped: residual())
     monkeypatch.chdir(tmp_path)
     fill(database, make_documents(COUNT))
     scenario = SCENARIOS[action.id]

@@ -12,13 +12,17 @@ import pytest
 from textual.pilot import Pilot
 
 from etui.errors import EtuiError
+from etui.insight import Profile
 from etui.model_summary import ModelSummary
 from etui.services.summarize import Request
+from etui.store import Store
+from etui.store.kept_peaks import keep
 from etui.tui.details.table_view import TreeTable
 from etui.tui.model_summary.pane import SummaryPane
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.model_summary import ModelSummaryScreen
 from tests.model_summaries import made_up
+from tests.rooflines import net, peaks, side
 from tests.tui.benches import fill, make_app, make_documents, opened, settled
 from tests.tui.hosts import drawn_rows, until, work_done
 
@@ -166,6 +170,49 @@ async def test_the_tab_of_a_run_counts_once_and_copies_the_modules(database: Pat
         assert len(rows) > before
         await pilot.press("y")
         assert "| body.1.conv" in pilot.app.clipboard
+
+
+@pytest.mark.asyncio
+async def test_the_tab_shows_the_roofline_when_the_run_has_a_profile(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: net())
+    monkeypatch.setattr("etui.tui.details.loader.LOOK_S", 0.02)
+    keep(peaks())
+    (document,) = make_documents(1)
+    document.profile = None
+    fill(database, [document])
+    async with opened(make_app(database)) as pilot:
+        await pilot.press("I")
+        await made(pilot)
+        assert screen_of(pilot).pane.roofline is None
+        await pilot.press("escape")
+        pane = (await open_details(pilot)).query_one(SummaryPane)
+        await pilot.press("I")
+        await until(pilot, lambda: pane.summary is not None)
+        assert any("etui profile" in str(line) for line in (*pane.view.above, *pane.view.below))
+        await pilot.press("m")
+        assert column_names(pane) >= {"macs"}
+        document.profile = Profile(created_at="2026-11-21T02:00:00.000Z", threads=2, program=side())
+        with Store.open(database) as store:
+            store.save_document(document)
+        await until(pilot, lambda: pane.roofline is not None)
+        await pilot.press("m")
+        assert column_names(pane) >= {"rate", "bandwidth", "bound", "of_limit"}
+        rows = pane.view.rows
+        assert rows is not None
+        head = next(node for node in rows.shown if node.key == "head")
+        cells = {column.name: column.cell(head) for column in rows.columns}
+        assert {cells[name] for name in ("time", "rate", "bound", "of_limit")} == {"2.00", "1.00", "memory", "20 %"}
+        await pilot.press("escape", "I")
+        await made(pilot)
+        await until(pilot, lambda: screen_of(pilot).pane.roofline is not None)
+
+
+def column_names(pane: SummaryPane) -> set[str]:
+    rows = pane.view.rows
+    assert rows is not None
+    return {column.name for column in rows.columns}
 
 
 @pytest.mark.asyncio

@@ -16,10 +16,14 @@ from etui.store import Store
 from etui.tui.error_text import to_text
 from etui.tui.picker_form import FormValues, as_config, check, from_config, recall, remember
 from etui.tui.picker_text import programs
+from etui.tui.screens.configurations import Choice
 from tests.documents import MODEL, make_spec
 
 METHODS = Path(__file__).parent / "fixtures" / "methods.pte"
 """A program with the methods ``decode`` and ``forward``."""
+
+PREPARED = {"weights", "keep_fp32", "calibration", "baseline"}
+"""The fields of every model that programs are prepared of."""
 
 
 def test_a_whole_choice_becomes_a_specification() -> None:
@@ -64,9 +68,17 @@ def test_values_become_a_session_configuration_and_come_back() -> None:
     assert check(from_config(config)).spec == check(values).spec
 
 
-@pytest.mark.parametrize(("batch", "dynamic", "count"), [("", False, 2), ("1,4", False, 4), ("1,4", True, 8)])
-def test_programs_of_all_shapes_are_counted(batch: str, dynamic: bool, count: int) -> None:
-    assert programs(check(FormValues(model="resnet18", batch=batch, dynamic=dynamic))) == f"{count} programs"
+@pytest.mark.parametrize(
+    ("batch", "dynamic", "threads", "count"),
+    [
+        ("", False, "", "2 programs"),
+        ("1,4", False, "1", "4 programs"),
+        ("1,4", True, "", "6 programs, 8 runs"),
+        ("", False, "1,2", "2 programs, 4 runs"),
+    ],
+)
+def test_programs_of_all_shapes_are_counted(batch: str, dynamic: bool, threads: str, count: str) -> None:
+    assert programs(check(FormValues(model="resnet18", batch=batch, dynamic=dynamic, threads=threads))) == count
 
 
 def test_the_form_has_what_the_command_line_prints_as_a_session_file() -> None:
@@ -99,12 +111,12 @@ def test_what_an_earlier_version_had_no_field_for_goes_to_its_field() -> None:
 @pytest.mark.parametrize(
     ("model", "fields"),
     [
-        ("resnet18", {"baseline", "batch", "input_size"}),
-        ("vit_b_16", {"baseline", "batch"}),
-        ("gpt2", {"baseline", "batch", "sequence"}),
-        ("net.py:make", {"baseline", "batch", "sequence", "input_size"}),
+        ("resnet18", {*PREPARED, "batch", "input_size"}),
+        ("vit_b_16", {*PREPARED, "batch"}),
+        ("gpt2", {*PREPARED, "batch", "sequence"}),
+        ("net.py:make", {*PREPARED, "batch", "sequence", "input_size"}),
         (str(METHODS), {"methods"}),
-        ("nope", {"baseline", "batch", "sequence", "input_size"}),
+        ("nope", {*PREPARED, "batch", "sequence", "input_size"}),
     ],
 )
 def test_fields_that_do_not_apply_to_a_model_are_not_shown(
@@ -122,6 +134,13 @@ def test_every_wrong_shape_is_marked_in_its_field() -> None:
     assert set(problems) == {"input_size", "sequence", "batch", "threads"}
     assert "takes no images" in problems["input_size"] and "1024" in problems["sequence"]
     assert not any("--" in problem for problem in problems.values())
+
+
+def test_the_line_of_a_saved_configuration_has_what_it_varies() -> None:
+    values = FormValues(input_size="128,224", batch="1,4", dynamic=True, threads="2", baseline=("compile",))
+    assert (
+        Choice(values=values).text == "resnet18 fp32+int8 xnnpack+compile 128,224 batch 1,4 threads 2 dynamic default"
+    )
 
 
 def test_the_last_choice_is_remembered() -> None:

@@ -12,10 +12,14 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from etui.events import Event
+from etui.insight import Profile
 from etui.results import Ratio
 from etui.services.progress_state import SessionProgress
+from etui.services.summarize import Request
 from etui.store import Store
+from etui.store.kept_peaks import keep
 from etui.tui.details.table_tab import TableTab
+from etui.tui.model_summary.pane import SummaryPane
 from etui.tui.screens.details import TABS
 from etui.tui.themes import THEMES
 from etui.tui.widgets.chart_pane import ChartPane
@@ -24,6 +28,7 @@ from etui.tui.widgets.log_pane import LogPane
 from tests.charts.series import EAGER, PROGRAM
 from tests.documents import make_document
 from tests.insights import look_inside
+from tests.rooflines import net, peaks, side
 from tests.tui.hosts import until
 from tests.tui.summaries import make_summary
 from tests.tui.test_details import RUN, DetailsHost
@@ -45,6 +50,12 @@ def pictured_run() -> Any:
         block.samples_ms = samples
     document.speedup = Ratio(value=4.8, ci95=(4.71, 4.91), verdict="faster", blocks=3)
     return look_inside(document)
+
+
+@pytest.fixture(autouse=True)
+def named_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The made-up run does not name a model that can be built."""
+    monkeypatch.setattr("etui.services.summarize.request_of_run", lambda document, trust: Request("resnet18"))
 
 
 @pytest.fixture
@@ -77,6 +88,33 @@ def test_details(stored: Path, snap_compare: Compare, tab: str, size: tuple[int,
             rows = host.details.query_one(f"#tab-{tab.lower()}", TableTab)
             await until(pilot, lambda: rows.view.rows is not None)
             await pilot.press("j", *(["right"] if tab != "Gap" else []), "j")
+        await pilot.pause()
+
+    assert snap_compare(host, terminal_size=size, run_before=open_tab)
+
+
+@sizes
+def test_roofline(
+    database: Path, snap_compare: Compare, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: net())
+    keep(peaks())
+    document = pictured_run()
+    document.profile = Profile(
+        created_at="2026-11-21T02:00:00.000Z",
+        threads=2,
+        program=side(conv="Convolution (NHWC, QC8) IGEMM", conv_ms=3.2, head_ms=0.3),
+    )
+    with Store.open(database) as store:
+        store.save_document(document)
+    host = DetailsHost(database)
+
+    async def open_tab(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: host.details.document is not None)
+        await pilot.press("I")
+        pane = host.details.query_one(SummaryPane)
+        await until(pilot, lambda: pane.roofline is not None)
+        await pilot.press("m", "j", "j", "j")
         await pilot.pause()
 
     assert snap_compare(host, terminal_size=size, run_before=open_tab)

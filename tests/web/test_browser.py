@@ -28,6 +28,7 @@ async def _is(page: Page, expression: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.shared_programs
 @pytest.mark.asyncio
 async def test_a_run_is_started_shown_live_and_compared_in_a_browser(machine: Machine, tmp_path: Path) -> None:
     with served(machine) as running:

@@ -61,6 +61,7 @@ async def test_two_runs_are_compared_with_keys(server: Served) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.shared_programs
 @pytest.mark.asyncio
 async def test_a_run_is_started_with_keys_and_shown_live(machine: Machine) -> None:
     with served(machine) as running:

@@ -81,6 +81,16 @@ def test_the_fp32_run_of_its_session_is_compared_in_pairs_and_as_the_analysis_sa
         assert fp32_sibling(faster, [other]) is None and "comparison" not in said(faster, other)
 
 
+def test_the_fp32_run_that_is_compared_has_the_same_shape_and_threads() -> None:
+    small, large, threaded = (measured(letter * 12, seed=place) for place, letter in enumerate("abc"))
+    small.input_size, large.input_size = (128, 128), (224, 224)
+    threaded.input_size, threaded.threads = (224, 224), 1
+    quantized = measured("d" * 12, precision="int8", median=8.0)
+    quantized.input_size = (224, 224)
+    assert fp32_sibling(quantized, [small, threaded, large]) is large
+    assert fp32_sibling(quantized, [small, threaded]) is None
+
+
 def test_delegation_in_words(golden: Golden) -> None:
     document = make_document()
 

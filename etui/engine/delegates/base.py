@@ -189,15 +189,17 @@ class EagerModel(Protocol):
 
 class BaselineWork(NamedTuple):
     """What a baseline makes its program of. ``recipe`` is the common recipe (``fp32``, ``int8-static``, ..) without its
-    version, never ``int8-auto``; ``is_kept`` is whether a module path is to be kept in FP32; ``threads`` is the number
-    of threads that the program will be executed with; ``target`` the file to write; ``stage`` times and reports one
-    stage (name, description) and yields a list for details. ``exported`` is None for one that needs only the module."""
+    version, never ``int8-auto``; ``is_kept`` is whether a module path is to be kept in FP32, and ``keep`` the modules
+    that are; ``threads`` is the number of threads that the program will be executed with; ``target`` the file to write;
+    ``stage`` times and reports one stage (name, description) and yields a list for details. ``exported`` is None for
+    one that needs only the module."""
 
     exported: ExportedProgram | None
     inputs: tuple[torch.Tensor, ...]
     calibration: Sequence[tuple[torch.Tensor, ...]]
     recipe: str
     is_kept: Callable[[str], bool]
+    keep: Sequence[str]
     threads: int
     target: Path
     stage: Callable[[str, str], AbstractContextManager[list[str]]]

@@ -1,4 +1,5 @@
-"""LiteRT (TensorFlow Lite): conversion in an environment with litert-torch, and its interpreter with XNNPACK."""
+"""LiteRT (TensorFlow Lite): conversion and quantization in an environment with litert-torch, and its interpreter with
+XNNPACK."""
 
 from __future__ import annotations
 
@@ -74,25 +75,55 @@ class _LiteRt(BaselineSupport):
             raise PreparationError(*problem)
         python = converter_python()
         assert python is not None
+        static = work.recipe.startswith("int8-static")
+        if static and not work.calibration:
+            raise PreparationError(
+                "static quantization needs at least one calibration input", "use a calibration count above zero"
+            )
+        if work.recipe != "fp32" and work.keep:
+            raise PreparationError(
+                f"LiteRT programs cannot have modules that are kept in FP32 ({', '.join(work.keep)})",
+                "leave out --keep-fp32, or this baseline",
+            )
+        what = "converting to LiteRT" + ("" if work.recipe == "fp32" else f", quantizing to {work.recipe}")
         with (
-            work.stage("convert", "converting to LiteRT") as details,
+            work.stage("convert", what) as details,
             tempfile.TemporaryDirectory(dir=work.target.parent, prefix=".litert-") as folder,
         ):
             assert work.exported is not None
             exported, converted = Path(folder, "model.pt2"), Path(folder, work.target.name)
             torch.export.save(work.exported, exported)
             # Isolated, so that variables and files of the present folder do not decide what is imported.
-            command = [python, "-I", str(_SCRIPT), str(exported), str(converted)]
+            command = [python, "-I", str(_SCRIPT), str(exported), str(converted), work.recipe, str(work.threads)]
+            if static:
+                command.append(str(_write_calibration(work.calibration, Path(folder, "calibration.npz"))))
             done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            if done.returncode == litert_convert.QUANTIZED_NOTHING:
+                raise PreparationError("the recipe quantizes nothing in this model", "choose another precision")
             if done.returncode != 0 or not converted.exists():
                 line = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
                 raise RuntimeError(line)
             converted.replace(work.target)
+            if static:
+                details.append(f"calibrated on {counted(len(work.calibration), 'input')}")
             details.append(size(work.target.stat().st_size))
-        return None
+        return len(work.calibration) if static else None
 
     def load(self, path: Path, threads: int) -> Executable:
         return _LiteRtProgram(path, threads)
+
+
+def _write_calibration(inputs: Sequence[tuple[torch.Tensor, ...]], path: Path) -> Path:
+    """Write the calibration inputs as the converter reads them."""
+    import numpy
+
+    arrays: dict[str, Any] = {
+        f"{row:05d}_{column:03d}": tensor.contiguous().numpy()
+        for row, tensors in enumerate(inputs)
+        for column, tensor in enumerate(tensors)
+    }
+    numpy.savez(path, **arrays)
+    return path
 
 
 def _place(name: str) -> int:

@@ -156,12 +156,33 @@ def _data_dependent(_: re.Match[str], code: str, __: str) -> Explanation:
     )
 
 
+def _not_every_size(match: re.Match[str], _: str, __: str) -> Explanation:
+    """Explain that a model does not take every size of a dynamic dimension, from the message of torch.export."""
+    message = match[0]
+    place = re.search(r"L\['(\w+)'\](\S*?)\.size\(\)\[(\d+)\]", message)
+    where = f"dimension {place[3]} of its input {place[1]}{place[2]}" if place else "a dynamic dimension"
+    what = ""
+    if fixed := re.search(r"specialized it to be a constant \((\d+)\)", message):
+        what = f": it needs the size {fixed[1]}"
+    elif multiple := re.search(r"= (\d+)\*_\w+\s*$", message, re.M):
+        what = f": it needs a multiple of {multiple[1]}"
+    return Explanation(
+        f"the model does not take every size in the range of {where}{what}",
+        "derive sizes from the shape of the input (such as -1 in view or reshape) instead of constants, or omit"
+        " --dynamic or that dimension of dynamic_shapes",
+    )
+
+
 def _is_complex(node: Node, _: re.Match[str]) -> bool:
     values = node.meta.get("val")
     return any(
         getattr(getattr(value, "dtype", None), "is_complex", False)
         for value in (values if isinstance(values, tuple | list) else [values])
     )
+
+
+def _is_bf16(node: Node, _: re.Match[str]) -> bool:
+    return node.op == "call_function" and str(getattr(node.meta.get("val"), "dtype", "")) == "torch.bfloat16"
 
 
 def _is_operator(node: Node, match: re.Match[str]) -> bool:
@@ -188,6 +209,7 @@ def _fixed(cause: str, hint: str) -> Explain:
 
 _TABLE = (
     _Known(re.compile(r"data-dependent|DataDependent|Dynamic control flow is not supported"), _data_dependent),
+    _Known(re.compile(r"Constraints violated \(.*", re.DOTALL), _not_every_size),
     _Known(
         re.compile(r"Exporting a ScriptModule is not supported"),
         _fixed("torch.export does not take torch.jit.script modules", "return the original module from the factory"),
@@ -207,6 +229,14 @@ _TABLE = (
             " outside the model",
         ),
         _is_complex,
+    ),
+    _Known(
+        re.compile(r"KeyError: torch\.bfloat16"),
+        _fixed(
+            "the model has bf16 tensors, which {delegate} does not support",
+            "convert the module with .float() in its factory, or use xnnpack or portable",
+        ),
+        _is_bf16,
     ),
     _Known(
         re.compile(r"Missing out variants: \{(.+?)\}"),

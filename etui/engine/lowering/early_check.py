@@ -10,6 +10,7 @@ import torch
 from etui.catalog.find import Model, UserModel, find_model
 from etui.catalog.precisions import AS_IS
 from etui.engine.explain.layers import describe_failure
+from etui.engine.explain.source_lines import model_line
 from etui.engine.lowering.keep_fp32 import check_modules
 from etui.engine.models import weights
 from etui.engine.models.build import Built, build_raw, finish
@@ -18,6 +19,7 @@ from etui.engine.models.data_folder import read_folder
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.exported_program import check_exported
 from etui.engine.models.task_metric import metrics_of
+from etui.engine.models.torchvision_shim import needs_compiled_torchvision
 from etui.engine.models.user_code import source_files
 from etui.errors import PreparationError
 from etui.events import Event, utc_now
@@ -98,6 +100,13 @@ def _try_inputs(model: UserModel, built: Built, seed: int) -> None:
         raise
     except Exception as error:
         name = Path(model.path).name + (f":{model.factory}" if model.factory else "")
+        if needs_compiled_torchvision(error):
+            line = model_line(error)
+            raise PreparationError(
+                f"{name} calls a compiled operator of torchvision{f' at {line.to_text()}' if line else ''}, but the"
+                " installed torchvision is a CUDA build, whose operators do not load with a CPU build of torch",
+                "install the CPU build of torchvision from the package index that torch came from",
+            ) from error
         shapes = ", ".join(str(list(tensor.shape)) for tensor in example.tensors)
         raise PreparationError(
             f"{name} does not take its example inputs of shape {shapes}: {describe_failure(error, built.module)}",

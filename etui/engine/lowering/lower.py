@@ -14,11 +14,13 @@ import msgspec
 import torch
 from torch.export import ExportedProgram
 
+from etui import text
 from etui.catalog.find import UserModel
 from etui.catalog.precisions import recipe
 from etui.engine.delegates import baseline_support, delegate_support
 from etui.engine.delegates.base import BaselineSupport, BaselineWork, DelegateSupport
 from etui.engine.explain.known_causes import describe, explain
+from etui.engine.explain.quantizer_failures import explain_quantizer
 from etui.engine.lowering.delegation import delegation_of
 from etui.engine.lowering.flat_export import export, mutated_buffers
 from etui.engine.lowering.graph_stages import GraphStages
@@ -81,6 +83,8 @@ class _Stages:
         except _FAILURES as error:
             nodes = self.program.graph.nodes if self.program is not None else ()
             known = explain(error, doing, self._delegate, nodes)
+            if known is None and name == "quantize":
+                known = explain_quantizer(error, doing, self._delegate, nodes)
             cause, hint = known or (describe(error, doing), "the log has the traceback")
             raise PreparationError(cause, hint) from error
         seconds = time.perf_counter() - start
@@ -216,6 +220,7 @@ def _prepare_baseline(
             calibration=bundle.calibration()[: job.calibration_count],
             recipe=name,
             is_kept=lambda path: is_under(path, job.keep_fp32),
+            keep=job.keep_fp32,
             threads=job.run_threads or job.threads,
             target=target,
             stage=stages.stage,
@@ -252,6 +257,7 @@ def _graph(
     if job.precision != "8da4w":
         with stages.stage("export", "exporting"):
             exported = export(module, inputs, call, dynamic)
+        stages.program = exported
         stages.graphs.add("aten", exported.graph_module, stages.done[-1].seconds)
     with stages.stage("quantize", f"quantizing to {job.precision}") as details:
         calibration = bundle.calibration()[: job.calibration_count]
@@ -303,7 +309,7 @@ def _write(manager: Any, path: Path, job: LowerJob, stages: _Stages) -> Artifact
         with path.open("wb") as file:
             manager.write_to_file(file)
         artifact = _artifact(path, job)
-        details.append(f"{artifact.size_bytes / 1e6:.1f} MB")
+        details.append(text.size(artifact.size_bytes))
     return artifact
 
 

@@ -85,7 +85,7 @@ def check_made(shape: Shape, rest: Shape, tensors: Inputs, source: str) -> None:
     """
     shapes = [tuple(tensor.shape) for tensor in tensors]
     found = {
-        "input_size": any(shape.input_size in itertools.pairwise(dims) for dims in shapes),
+        "input_size": any(pair == shape.input_size for dims in shapes for pair in itertools.pairwise(dims)),
         "batch": any(shape.batch in dims[:2] for dims in shapes),
         "sequence": any(shape.sequence in dims for dims in shapes),
     }

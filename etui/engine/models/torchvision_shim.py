@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from etui.engine.explain.source_lines import chain
+
 _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -47,6 +49,13 @@ def prepare_torchvision() -> bool:
             library.define(schema)  # type: ignore[no-untyped-call]
     _libraries.append(library)
     return True
+
+
+def needs_compiled_torchvision(error: BaseException) -> bool:
+    """Return whether an error is that of a compiled operator of torchvision, which was only declared here."""
+    return bool(_libraries) and any(
+        "torchvision::" in str(each) or "Couldn't load custom C++ ops" in str(each) for each in chain(error)
+    )
 
 
 @contextmanager

@@ -20,15 +20,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 
 from etui.catalog.find import Model, UserModel, find_model
-from etui.catalog.models import ModelEntry
 from etui.engine.explain.layers import describe_failure
-from etui.engine.models.build import build, build_raw, finish
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
-from etui.engine.models.input_shapes import changed_to
-from etui.engine.models.inputs import catalog_inputs
 from etui.engine.models.outputs import tensors_in
 from etui.engine.models.user_code import source_files
 from etui.engine.summary.calls import Calls, info
+from etui.engine.summary.example_call import example_call
 from etui.engine.summary.graph_calls import ObservedGraph
 from etui.engine.summary.recorder import Recorder, size_bytes
 from etui.engine.summary.saved import saved_bytes
@@ -68,7 +65,7 @@ def run_summary(job: SummaryJob, log: Log) -> ModelSummary:
 
     begin("model", "loading the model")
     model = find_model(job.model)
-    module, inputs, structure = _built(model, job)
+    module, inputs, structure = example_call(model, job.shape, job.seed, allow_pickle=job.allow_pickle)
     begin("count", "counting operators")
     files = source_files(model) if isinstance(model, UserModel) else []
     return summarize(model, module, inputs, structure, files=files)
@@ -147,23 +144,6 @@ def summarize(
         torch_version=torch.__version__.partition("+")[0],
         files=files or [],
     )
-
-
-def _built(model: Model, job: SummaryJob) -> tuple[nn.Module, Inputs, CallStructure]:
-    if isinstance(model, ModelEntry):
-        # Counting needs no values, except the inputs' own.
-        raw: Any = build_raw(model, initialize=False)
-        if model.builder is not None:
-            raw.tie_weights()  # part of the initialization that was omitted
-        module = finish(model, raw, keep=False, freeze=False)
-        inputs = catalog_inputs(model, 1, 0, job.seed, None, job.shape).accuracy[0]
-        return module, inputs, plain_structure(len(inputs))
-    built = build(model, seed=job.seed, allow_pickle=job.allow_pickle, shape=job.shape, freeze=False)
-    if built.example is None:
-        raise PreparationError(f"{model.name} has no example inputs", "return them with the module")
-    example = built.example.take(1, job.seed)[0]
-    (tensors,) = changed_to(built.rest, [example.tensors], model.reference)
-    return built.module, tensors, example.structure
 
 
 def _observe(module: nn.Module, inputs: Inputs, structure: CallStructure, *, fake: bool) -> Observation:

@@ -126,7 +126,9 @@ def _summed(modules: list[ModuleSummary], own_weights: Mapping[str, Mapping[int,
             read = weights[module.path.rpartition(".")[0]]
             for storage, values in weights[module.path].items():
                 read[storage] = max(values, read.get(storage, 0))
-    return [_with_sums(module, *sums[module.path], sum(weights[module.path].values())) for module in modules]
+    return [
+        _with_sums(module, *sums[module.path], weight_values=sum(weights[module.path].values())) for module in modules
+    ]
 
 
 def _with_sums(
@@ -135,6 +137,7 @@ def _with_sums(
     activation_bytes: int,
     traffic_bytes: int,
     unknown_calls: int,
+    *,
     weight_values: int,
 ) -> ModuleSummary:
     # A module may not read all of its inputs: its operators' operands and results, in FP32, are a limit then.

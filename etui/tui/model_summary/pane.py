@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Literal
 
@@ -9,10 +10,13 @@ from rich.text import Text
 from textual.message import Message
 from textual.worker import Worker
 
+from etui.analysis.roofline import Roofline
 from etui.errors import EtuiError
 from etui.model_summary import ModelSummary
 from etui.report.summary_markdown import summary_markdown
+from etui.results import RunDocument
 from etui.services.model_runs import measured_runs
+from etui.services.roofline import roofline_of
 from etui.services.summarize import Request, summarize
 from etui.text import plain
 from etui.tui.database import Database
@@ -21,13 +25,15 @@ from etui.tui.model_summary.table import ModulesTable
 from etui.tui.text_layout import Sheet, Styles
 from etui.tui.workers import in_daemon_thread, start, stop_flag
 from etui.wording import model_summary as wording
+from etui.wording import roofline as roofline_wording
 from etui.wording.run_sections import Entry
 
 State = Literal["idle", "counting", "made", "failed", "cancelled"]
 
 
 class SummaryPane(ModulesTable):
-    """The modules of a model. ``count`` starts counting them; ``Changed`` is posted when the state has changed."""
+    """The modules of a model, and of a run. ``count`` starts counting them; ``Changed`` is posted when the state has
+    changed."""
 
     class Changed(Message):
         """Counting has begun or ended."""
@@ -38,6 +44,7 @@ class SummaryPane(ModulesTable):
         self.message = ""
         self._worker: Worker[None] | None = None
         self._runs: list[Entry] = []
+        self._run: RunDocument | None = None
 
     def on_mount(self) -> None:
         """Show how to start counting."""
@@ -48,6 +55,16 @@ class SummaryPane(ModulesTable):
         self._turn("counting", "counting parameters, work and memory ..")
         work = partial(self._summarize, request, database)
         self._worker = start(self, work, group="model-summary", exclusive=True)
+
+    def follow(self, document: RunDocument) -> None:
+        """Show the roofline of this run with the summary, again if its times have changed."""
+        before, self._run = self._run, document
+        if self.summary is not None and (before is None or _times(before) != _times(document)):
+            start(self, self._renew, group="roofline", exclusive=True)
+
+    async def _renew(self) -> None:
+        if (summary := self.summary) is not None:
+            self._present(summary, await self._roofline(summary))
 
     def cancel(self, message: str) -> None:
         """Stop counting and show a message; does nothing if it has ended."""
@@ -66,7 +83,8 @@ class SummaryPane(ModulesTable):
             return None
         shown = {node.key for node in rows.shown}
         modules = [module for module in summary.modules if module.path in shown]
-        return summary_markdown(summary, modules, [*wording.totals(summary), *self._runs])
+        of_run = roofline_wording.entries(self.roofline) if self.roofline is not None else []
+        return summary_markdown(summary, modules, [*wording.totals(summary), *self._runs, *of_run], self.roofline)
 
     async def _summarize(self, request: Request, database: Database) -> None:
         with stop_flag() as stopped:
@@ -76,9 +94,21 @@ class SummaryPane(ModulesTable):
                 self.fail(error)
                 return
         self._runs = await self._read_runs(request, made, database)
+        run = self._run
+        roofline = await self._roofline(made)
         self.state, self.message = "made", ""
-        self.show(made, wording.totals(made), self._runs)
+        self._present(made, roofline)
+        if self._run is not run:
+            start(self, self._renew, group="roofline", exclusive=True)
         self.post_message(self.Changed())
+
+    async def _roofline(self, made: ModelSummary) -> Roofline | None:
+        """Compute it in a thread: a profile has thousands of operators, and the peaks are in files."""
+        run = self._run
+        return await asyncio.to_thread(roofline_of, run, made) if run is not None else None
+
+    def _present(self, made: ModelSummary, roofline: Roofline | None) -> None:
+        self.show(made, wording.totals(made), self._runs, roofline)
 
     async def _read_runs(self, request: Request, made: ModelSummary, database: Database) -> list[Entry]:
         try:
@@ -91,6 +121,12 @@ class SummaryPane(ModulesTable):
         self.view.show(None, partial(_paragraph, message))
         self.write_foot()
         self.post_message(self.Changed())
+
+
+def _times(document: RunDocument) -> tuple[object, ...]:
+    """Return what changes when a run is measured or profiled."""
+    profile = document.profile
+    return document.id, document.status, document.latency_ms, profile.created_at if profile is not None else None
 
 
 def _paragraph(message: str, width: int, styles: Styles) -> Text:

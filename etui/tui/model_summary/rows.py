@@ -1,32 +1,39 @@
-"""The rows of a model's summary: its modules as a tree, in the order of the model, with their shares of the whole."""
+"""The rows of a model's summary: its modules as a tree, in the order of the model, with their shares of the whole, or
+with their places in the roofline of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from etui.analysis.roofline import Roofline, RooflinePoint
 from etui.model_summary import ModelSummary, ModuleSummary
 from etui.tui.details.bars import percent
 from etui.tui.details.tree_rows import Column, Node, Rows, Tone
 from etui.wording import model_summary as wording
+from etui.wording import roofline as roofline_wording
 
 _LINES_OPENED = 26
 """The modules with most work are expanded at first, up to this number of rows: about a screen."""
 _LEAST_OPENED = 0.02
 
 
-def module_rows(summary: ModelSummary) -> Rows:
-    """Return the tree of modules."""
+def module_rows(summary: ModelSummary, roofline: Roofline | None = None) -> Rows:
+    """Return the tree of modules: what was counted, or, with a roofline, what was measured and how that compares."""
+    points = {point.path: point for point in roofline.points} if roofline is not None else {}
     nodes: dict[str, Node] = {}
     root: Node | None = None
     for number, module in enumerate(summary.modules):
         node = _node(summary, module, number)
+        if roofline is not None and (point := points.get(module.path)) is not None:
+            node.figures |= _measured(roofline, point)
         nodes[module.path] = node
         if root is None:
             root = node
         else:
             nodes[module.path.rpartition(".")[0]].add(node)
-    rows = Rows([root] if root is not None else [], _columns(), sort="name")
-    rows.open_heaviest("weight", lines=_LINES_OPENED, least=_LEAST_OPENED)
+    columns = _columns() if roofline is None else _roofline_columns(roofline, points)
+    rows = Rows([root] if root is not None else [], columns, sort="name")
+    rows.open_heaviest("weight" if roofline is None else "share", lines=_LINES_OPENED, least=_LEAST_OPENED)
     return rows
 
 
@@ -56,6 +63,50 @@ def _node(summary: ModelSummary, module: ModuleSummary, number: int) -> Node:
         search_text=f"{module.path} {module.type}".casefold(),
         item=module,
     )
+
+
+def _measured(roofline: Roofline, point: RooflinePoint) -> dict[str, float | str | None]:
+    return {
+        "time": point.time_ms,
+        "share": roofline_wording.share_of(roofline, point),
+        "rate": point.gops_per_s,
+        "bandwidth": point.gbytes_per_s,
+        "intensity": point.intensity,
+        "of_limit": point.of_limit,
+    }
+
+
+def _roofline_columns(roofline: Roofline, points: Mapping[str, RooflinePoint]) -> list[Column]:
+    def cell(text: Callable[[RooflinePoint], str]) -> Callable[[Node], str]:
+        return lambda node: text(points[node.key]) if node.key in points else ""
+
+    def tone(node: Node) -> Tone:
+        point = points.get(node.key)
+        if point is None or point.attribution != "measured":
+            return "faint"
+        return "warn" if point.of_limit is not None and point.of_limit > 1 else ""
+
+    return [
+        Column(
+            name="name", title="module", width=0, right=False, cell=lambda node: node.label, tree=True, sorts="order",
+            descends=False,
+        ),
+        Column(name="type", title="type", width=18, right=False, spare=6, cell=_cell(wording.kind)),
+        Column(name="time", title="ms", width=7, sorts="time", cell=cell(roofline_wording.time)),
+        Column(name="share", title="% time", width=6, spare=3, sorts="share",
+               cell=lambda node: percent(share) if (share := _figure("share")(node)) else "-"),
+        Column(name="bar", title="", width=8, right=False, spare=5, cell=lambda _node: "", share=_figure("share")),
+        Column(name="rate", title=roofline_wording.unit(roofline), width=7, sorts="rate",
+               cell=cell(roofline_wording.rate)),
+        Column(name="bandwidth", title="GB/s", width=6, spare=2, sorts="bandwidth",
+               cell=cell(roofline_wording.bandwidth)),
+        Column(name="intensity", title=roofline_wording.intensity_unit(roofline), width=9, spare=4, sorts="intensity",
+               cell=cell(roofline_wording.intensity)),
+        Column(name="bound", title="limited by", width=14, right=False, spare=1, cell=cell(roofline_wording.bound),
+               tone=tone),
+        Column(name="of_limit", title="of limit", width=8, sorts="of_limit", cell=cell(roofline_wording.of_limit),
+               tone=tone),
+    ]  # fmt: skip
 
 
 def _columns() -> list[Column]:
@@ -93,7 +144,7 @@ def _share(figure: str) -> Callable[[Node], str]:
 
 def _figure(name: str) -> Callable[[Node], float | None]:
     def figure(node: Node) -> float | None:
-        value = node.figures[name]
+        value = node.figures.get(name)
         return value if isinstance(value, float) else None
 
     return figure

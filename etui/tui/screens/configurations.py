@@ -47,8 +47,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         values = self.values
         more = f" and {self.models - 1} more" if self.models > 1 else ""
         model = values.model.rpartition("/")[2]
-        parts = (f"{model}{more}", "+".join(values.precisions), "+".join(values.delegates), values.preset)
-        return plain(" ".join(parts))
+        named = {"sequence": "sequence ", "batch": "batch ", "threads": "threads "}
+        shapes = [f"{name}{text}" for option, name in named.items() if (text := getattr(values, option))]
+        parts = (
+            f"{model}{more}", "+".join(values.methods), "+".join(values.precisions),
+            "+".join([*values.delegates, *values.baseline]), values.input_size, *shapes,
+            "dynamic" if values.dynamic else "", values.preset,
+        )  # fmt: skip
+        return plain(" ".join(filter(None, parts)))
 
 
 def load_choices() -> list[Choice]:

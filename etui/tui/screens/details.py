@@ -325,6 +325,10 @@ class DetailsScreen(Guarded, Screen[None]):
             self._count_model()
         self._open_tab(TABS.index("Model"))
 
+    def action_diagram(self) -> None:
+        """Show the diagram of the run's model, with what the run measured."""
+        self._actions.draw_model(self._run_id)
+
     def action_cancel(self) -> None:
         """Cancel the analysis that is queued or running; on the tab Model, counting."""
         if self.tab == "Model" and self._model.state == "counting":
@@ -378,6 +382,7 @@ class DetailsScreen(Guarded, Screen[None]):
             if isinstance(tab, AnalysisTab):
                 tab.show(reading)
         self.query_one(ArtifactTab).show(reading)
+        self._model.follow(document)
         if reading.json is not None:
             self.query_one(JsonView).show(reading.json)
         self._fill_log(reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -21,6 +22,7 @@ from etui.tui.model_summary.pane import SummaryPane
 from etui.tui.screen_host import ScreenHost
 from etui.tui.terminal import glyphs
 from etui.tui.widgets.key_bar import Footer, Hint, KeyBar
+from etui.tui.workers import start
 
 
 class ModelSummaryScreen(Guarded, Screen[None]):
@@ -41,9 +43,10 @@ class ModelSummaryScreen(Guarded, Screen[None]):
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("model")]
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, run_id: str | None = None) -> None:
         super().__init__()
         self._request = request
+        self._run_id = run_id
 
     def compose(self) -> ComposeResult:
         """Title, modules, keys."""
@@ -57,6 +60,11 @@ class ModelSummaryScreen(Guarded, Screen[None]):
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self.pane.rewrite())
         self.pane.count(self._request, self.app.database)
         self.pane.focus()
+        if self._run_id is not None:
+            start(self, partial(self._read_run, self._run_id), title="Cannot read the run")
+
+    async def _read_run(self, run_id: str) -> None:
+        self.pane.follow(await self.app.database.read(lambda store: store.document(run_id)))
 
     @property
     def pane(self) -> SummaryPane:
@@ -80,7 +88,11 @@ class ModelSummaryScreen(Guarded, Screen[None]):
         """Return the keys of the table of modules."""
         if isinstance(self.focused, TableFilter):
             return Footer([Hint("enter", "apply"), "filter.leave"])
-        of_rows = ["rows.fold", "rows.filter", "rows.sort", "model.copy"] if self.pane.summary is not None else []
+        of_rows = (
+            ["rows.fold", "rows.filter", "rows.sort", "rows.view", "model.copy"]
+            if self.pane.summary is not None
+            else []
+        )
         return Footer([*of_rows, "model.close"])
 
     def forwarded_scopes(self) -> tuple[Scope, ...]:

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from etui.actions import bindings
-from etui.text import plain, width
+from etui.text import plain, shortened, width
 from etui.tui.glyphs import glyphs_of
 
 _MORE_CELLS = 4
@@ -293,9 +293,12 @@ class MultiSelect(Widget, can_focus=True):
 
 
 def _short(name: str, cells: int, cut: str) -> str:
-    """Return a name, if too long cut at the start (at a hyphen): names of one family differ at the end."""
+    """Return a name, if too long cut at the start (at a hyphen), since names of one family differ at the end; a name
+    with its description is cut at the end."""
     name = plain(name)
     if cells <= 1 or width(name) <= cells:
         return name
+    if " " in name:
+        return shortened(name, cells, cut)
     end = name[-(cells - 1) :]
     return cut + (end.partition("-")[2] or end)

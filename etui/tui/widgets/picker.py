@@ -18,6 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
 from etui.catalog.find import Model
+from etui.catalog.models import MODELS
 from etui.errors import EtuiError, UsageError
 from etui.host.cpus import usable_cores
 from etui.paths import cache_dir
@@ -44,6 +45,7 @@ from etui.tui.picker_form import (
     Checked,
     FormValues,
     check,
+    fields_of,
     own_shape,
     recall,
     recall_recent,
@@ -207,8 +209,10 @@ class Picker(Guarded, Vertical):
             "dynamic": self._dynamic,
         }
         self._rows = {name: FormRow(label, fields[name], id=f"picker-{name}") for name, label in _LABELS.items()}
+        applying = fields_of(MODELS.get(choice.model))
         for name in OPTIONAL:
-            self._rows[name].display = bool(getattr(choice, name))
+            # Only the catalog's models are known before the machine is checked.
+            self._rows[name].display = name in applying
         self._fields = VerticalScroll(*self._rows.values(), classes="picker--fields", can_focus=False)
         yield self._fields
         self._hint = Static(classes="picker--hint", markup=False)

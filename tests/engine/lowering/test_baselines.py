@@ -161,14 +161,39 @@ def test_file_that_is_not_a_program_is_reported(tmp_path: Path) -> None:
         load_program(damaged.rename(tmp_path / "program.so"), "compile", torch.get_num_threads())
 
 
-@pytest.mark.skipif(
+needs_converter = pytest.mark.skipif(
     converter_problem() is not None, reason="no environment with litert-torch is named by ETUI_LITERT_PYTHON"
 )
-@pytest.mark.parametrize("model", [CONVOLUTIONAL, INDEXED])
-def test_litert_program_agrees_with_its_model(workshop: Workshop, model: str) -> None:
-    pytest.importorskip("ai_edge_litert")
-    lowered = check(workshop, model, "fp32", "litert", 80)
+
+
+@needs_converter
+@pytest.mark.parametrize(
+    ("model", "precision", "least_db", "calibrated"),
+    [
+        (CONVOLUTIONAL, "fp32", 80, None),
+        (INDEXED, "fp32", 80, None),
+        (CONVOLUTIONAL, "int8", 20, 2),
+        (CONVOLUTIONAL, "int8-static-per-tensor", 15, 2),
+        (INDEXED, "int8", 20, None),
+    ],
+)
+def test_litert_program_agrees_with_its_model(
+    workshop: Workshop, model: str, precision: str, least_db: float, calibrated: int | None
+) -> None:
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    lowered = check(workshop, model, precision, "litert", least_db)
     assert [stage.name for stage in lowered.stages] == ["load", "export", "convert"]
+    assert lowered.calibration_count == calibrated
+    program = interpreter.Interpreter(model_path=lowered.path)
+    assert any(each["dtype"].__name__ == "int8" for each in program.get_tensor_details()) == (precision != "fp32")
+    assert not any(each["dtype"].__name__ == "int8" for each in program.get_input_details())
+
+
+@needs_converter
+def test_modules_kept_in_fp32_are_refused_by_litert(workshop: Workshop) -> None:
+    bundle = workshop.bundle(CONVOLUTIONAL)
+    with pytest.raises(PreparationError, match=r"kept in FP32 \(head\)"):
+        workshop.lower(CONVOLUTIONAL, bundle, "int8", "litert", keep_fp32=("head",))
 
 
 @pytest.mark.skipif(compiler_problem() is not None, reason="there is no C++ compiler")

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from etui.engine.explain.known_causes import explain_log, runtime_code
+from etui.engine.explain.known_causes import explain, explain_log, runtime_code
 from etui.engine.explain.source_lines import short_traceback
 from etui.errors import PreparationError
 from tests.engine.conftest import Workshop
+from tests.facts import lacking
+from tests.models_zoo import zoo
 
 FAILING = Path(__file__).with_name("failing.py")
 
@@ -55,11 +57,54 @@ def test_the_error_names_line_source_cause_and_next_step(
     assert "\n" not in error.message + error.hint
 
 
+@pytest.mark.parametrize(
+    ("detail", "facts"),
+    [
+        (
+            "Not all values of size0 = L['x'].size()[0] in the specified range size0 <= 4 satisfy the generated guard"
+            " L['x'].size()[0] != 2.\nSuggested fixes:\n  _size0 = Dim('_size0', min=1, max=2)\n  size0 = 2*_size0\n",
+            ("dimension 0 of its input x", "multiple of 2"),
+        ),
+        (
+            "You marked size0 as dynamic but your code specialized it to be a constant (3). L['args'][1].size()[2]",
+            ("dimension 2 of its input args[1]", "size 3"),
+        ),
+    ],
+)
+def test_a_size_in_the_range_that_the_model_does_not_take(detail: str, facts: tuple[str, ...]) -> None:
+    error = ValueError(
+        f"Constraints violated (size0)! For more information, run with TORCH_LOGS=+dynamic.\n - {detail}"
+    )
+    found = explain(error, "exporting")
+    assert found is not None and not lacking(found.cause, *facts) and "--dynamic" in found.hint
+    assert "\n" not in found.cause + found.hint
+
+
 @pytest.mark.slow
 def test_complex_tensors_on_openvino_name_the_operator_that_makes_them(workshop: Workshop) -> None:
     pytest.importorskip("openvino")
     error = error_of(workshop, "spectral", "fp32", "openvino")
     assert f"failing.py:{line_of('torch.stft(')} `" in error.message and "complex" in error.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("factory", "precision", "facts"),
+    [
+        ("depthwise", "int8", ("group_norm", "of 3", "--keep-fp32 3")),
+        ("tagger", "int8", ("lstm", "zoo.py:", "int8 with xnnpack")),
+        ("bfloat16", "fp32", ("bf16", ".float()")),
+    ],
+)
+def test_what_openvino_cannot_quantize_or_lower_is_named_with_the_next_step(
+    workshop: Workshop, factory: str, precision: str, facts: tuple[str, ...]
+) -> None:
+    pytest.importorskip("openvino")
+    model = f"{zoo.__file__}:{factory}"
+    bundle = workshop.bundle(model, accuracy_inputs=1, calibration_count=1)
+    with pytest.raises(PreparationError) as raised:
+        workshop.lower(model, bundle, precision, "openvino")
+    assert not lacking(f"{raised.value.message}; {raised.value.hint}", *facts)
 
 
 @pytest.mark.slow

@@ -153,6 +153,36 @@ def test_working_torchvision_is_not_changed(monkeypatch: pytest.MonkeyPatch, tmp
     assert loaded == [str(tmp_path / "_C.so")]
 
 
+def test_user_file_may_import_a_torchvision_whose_operators_do_not_load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "site" / "torchvision"
+    package.mkdir(parents=True)
+    (package / "_C.so").write_bytes(b"not a library that loads here")
+    (package / "__init__.py").write_text(
+        "import torch\n"
+        "if not hasattr(torch.ops.torchvision, 'missing'):\n"
+        "    raise RuntimeError('operator torchvision::missing does not exist')\n"
+    )
+    (tmp_path / "mine.py").write_text(
+        "import torch, torchvision\ndef make():\n    return torch.nn.ReLU(), torch.ones(1)\n"
+    )
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setattr(torchvision_shim, "_libraries", [])
+    monkeypatch.setattr(torchvision_shim, "_SCHEMAS", {"missing": "missing(Tensor boxes) -> Tensor"})
+    try:
+        assert isinstance(build(find_model(f"{tmp_path / 'mine.py'}:make")).module, torch.nn.ReLU)
+    finally:
+        sys.modules.pop("torchvision", None)
+    absent = RuntimeError("Could not run 'torchvision::missing' with arguments from the 'CPU' backend")
+    assert torchvision_shim.needs_compiled_torchvision(absent)
+    assert not torchvision_shim.needs_compiled_torchvision(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    monkeypatch.setattr(torchvision_shim, "_libraries", [])
+    assert not torchvision_shim.needs_compiled_torchvision(absent)
+
+
 @pytest.mark.slow
 def test_torchvision_and_transformers_import_in_a_fresh_process() -> None:
     code = (

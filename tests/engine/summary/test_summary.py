@@ -55,6 +55,33 @@ def test_a_tied_weight_counts_once_and_is_named() -> None:
     assert at(summary, "head").macs == 5 * 32 * 40
 
 
+def test_weights_are_those_that_multiply_adds_read_each_once() -> None:
+    summary = summary_of(Indexed(), torch.zeros(1, 5, dtype=torch.long))
+    table, head = at(summary, "table"), at(summary, "head")
+    assert (table.weight_values, table.own_mac_calls, table.macs) == (0, 0, 0)
+    assert (head.weight_values, head.own_mac_calls) == (40 * 32, 1)
+    assert summary.modules[0].weight_values == 40 * 32 + 32 * 32
+    assert (head.io_values, head.io_other_bytes) == (5 * 32 + 5 * 40, 0)
+    assert (table.io_values, table.io_other_bytes) == (5 * 32, 5 * 8)
+
+
+class First(nn.Module):
+    """Reads a small part of what it receives, and one weight in parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 4, 4))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values[:1, :4] @ self.weight[2] @ self.weight[3]
+
+
+def test_values_that_are_not_read_are_not_traffic() -> None:
+    (whole,) = summary_of(First(), torch.randn(100, 100)).modules
+    assert (whole.macs, whole.own_mac_calls, whole.weight_values) == (32, 2, 16)
+    assert whole.io_values < 100
+
+
 class Repeating(nn.Module):
     """One layer called twice, and known under two names."""
 
@@ -72,6 +99,7 @@ def test_a_layer_called_twice_does_twice_the_work_with_its_parameters_once() -> 
     summary = summary_of(Repeating(), torch.randn(3, 4))
     first, again = at(summary, "first"), at(summary, "again")
     assert (first.calls, first.macs) == (2, 2 * 3 * 4 * 4)
+    assert (first.own_mac_calls, first.weight_values, first.io_values) == (2, 16, 4 * 3 * 4)
     assert (again.same_as, again.macs, again.calls) == ("first", 0, 0)
     assert summary.parameters == 20
     assert summary.macs == first.macs

@@ -1,0 +1,1 @@
+"""The parts of the diagram of a model: rows, texts, and the table of boxes."""
