@@ -29,7 +29,7 @@ TWO = """0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 570.86.15, 1980
 def _fresh() -> Iterator[None]:
     def clear() -> None:
         for cached in (cuda.gpus, cuda.torch_build, catalog.baseline, own_versions):
-            cached.cache_clear()  # type: ignore[attr-defined] # all are functions with a cache
+            cached.cache_clear()
 
     clear()
     yield
