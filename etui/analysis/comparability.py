@@ -76,7 +76,11 @@ def obstacles(base: RunDocument, other: RunDocument) -> list[Obstacle]:
     """
     differing = [
         Obstacle(
-            name=name, base=base_value, other=other_value, detail=f"{name} {verb}: {_both(base_value, other_value)}"
+            name=name,
+            base=base_value,
+            other=other_value,
+            # The stored name of the machine is "box".
+            detail=f"{'machine' if name == 'box' else name} {verb}: {_both(base_value, other_value)}",
         )
         for name, verb, base_value, other_value in _conditions(base, other)
         if base_value != other_value

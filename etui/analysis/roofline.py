@@ -65,8 +65,8 @@ class RooflinePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class Roofline(msgspec.Struct, frozen=True, kw_only=True):
     """The points of a run in the order of the summary's modules, the whole model first; only that if the run has no
-    profile. ``unattributed_share`` (0 to 1) is the part of the operators' time whose module is not known. Without
-    ``on_cpu`` there are no peaks to compare with: those of CPUs are measured."""
+    profile. ``operators_ms`` is the sum of the profile's operators, ``unattributed_share`` (0 to 1) the part of it
+    whose module is not known. Without ``on_cpu`` there are no peaks to compare with: those of CPUs are measured."""
 
     run: str
     configuration: str
@@ -76,6 +76,7 @@ class Roofline(msgspec.Struct, frozen=True, kw_only=True):
     has_profile: bool
     points: list[RooflinePoint]
     peaks: MachinePeaks | None = None
+    operators_ms: float | None = None
     unattributed_share: float | None = None
     notes: list[str] = []
     on_cpu: bool = True

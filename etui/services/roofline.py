@@ -11,7 +11,10 @@ from etui.model_summary import MeasuredRun, ModelSummary
 from etui.results import RunDocument
 from etui.store import Store
 from etui.store.kept_peaks import peaks_for
-from etui.text import counted, plain
+from etui.text import counted, number, plain
+
+_SAME_SPEED = 1.25
+"""Up to this ratio, times of a profile and of the run are considered to be of the same speed of the machine."""
 
 _HALF = ValueBytes(activation=2, weight=2)
 _SIZES = {"fp32": ValueBytes(activation=4, weight=4), "fp16": _HALF, "bf16": _HALF}
@@ -38,6 +41,7 @@ def roofline_of(document: RunDocument, summary: ModelSummary) -> Roofline | None
         has_profile=side is not None,
         points=points_of(summary, latency_ms, side, precision, _sizes(document), peaks),
         peaks=peaks,
+        operators_ms=side.operators_ms if side is not None else None,
         unattributed_share=side.unmapped_share if side is not None else None,
         notes=_notes(document, summary),
         on_cpu=not _is_on_gpu(document),
@@ -61,7 +65,10 @@ def run_with_roofline(store: Store | None, runs: Sequence[MeasuredRun], model: s
 
 
 def _sizes(document: RunDocument) -> ValueBytes | None:
-    """Return the least sizes of values in the program of a run. Dynamic quantization keeps activations in FP32."""
+    """Return the least sizes of values in the program of a run; None if they are not known. Dynamic quantization keeps
+    activations in FP32."""
+    if _is_on_gpu(document):
+        return None
     if document.arithmetic is not None or document.model.dtype:
         return _SIZES.get(document.arithmetic or document.model.dtype)
     if document.precision in _SIZES:
@@ -82,6 +89,14 @@ def _notes(document: RunDocument, summary: ModelSummary) -> list[str]:
     if summary.uncounted:
         calls = sum(summary.uncounted.values())
         notes.append(f"the work of {counted(calls, 'operator call')} is not known, so the model has no GFLOP/s")
+    profile, latency = document.profile, document.latency_ms
+    if profile is not None and latency is not None and latency.median:
+        profiled_ms = profile.program.untraced_ms or profile.program.inference_ms
+        if not 1 / _SAME_SPEED <= profiled_ms / latency.median <= _SAME_SPEED:
+            notes.append(
+                f"an inference took {number(profiled_ms)} ms in the profile and {number(latency.median)} ms in the run:"
+                " the machine's speed had changed, so modules and model are not comparable"
+            )
     if document.dynamic:
         notes.append("the program takes a range of shapes; the summary is of one")
     return notes

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from etui import text
-from etui.analysis.comparability import Obstacle
 from etui.analysis.comparison import RunComparison
 from etui.analysis.relative_change import change, change_interval
 from etui.results import Interval, RunDocument
@@ -193,9 +192,4 @@ def _refusal(comparison: RunComparison, base: str, other: str) -> str:
 
 
 def _reasons(comparison: RunComparison) -> str:
-    return "; ".join(_detail(one) for one in comparison.reasons)
-
-
-def _detail(reason: Obstacle) -> str:
-    """Return a reason in words; the stored name of the machine is "box"."""
-    return reason.detail.replace("box ", "machine ", 1) if reason.name == "box" else reason.detail
+    return "; ".join(one.detail for one in comparison.reasons)

@@ -48,13 +48,15 @@ def time(point: RooflinePoint) -> str:
 
 
 def share(roofline: Roofline, point: RooflinePoint) -> str:
-    """Return the share of the run's median latency."""
+    """Return the share of the time of all operators of the profile."""
     return text.percent(part, 1) if (part := share_of(roofline, point)) is not None else text.MISSING
 
 
 def share_of(roofline: Roofline, point: RooflinePoint) -> float | None:
-    """Return a module's time as a part of the run's median latency; None if it has no operators of its own."""
-    return point.time_ms / roofline.latency_ms if point.time_ms is not None else None
+    """Return a module's part of the time of all operators of the profile; None if it has no operators."""
+    if not point.path:
+        return 1.0
+    return point.time_ms / roofline.operators_ms if point.time_ms is not None and roofline.operators_ms else None
 
 
 def rate(point: RooflinePoint) -> str:
@@ -125,7 +127,7 @@ def _entries(roofline: Roofline) -> Iterator[Entry]:
         part = text.percent(roofline.unattributed_share, 1)
         yield Entry("operators", f"{part} of their time is of no known module, and in no row but the first")
     for note in roofline.notes:
-        yield Entry("note", note)
+        yield Entry("note", note, "warn")
     if roofline.exceeds:
         yield Entry(
             "above the limit",

@@ -58,7 +58,7 @@ def test_peaks_of_the_cpu_are_not_those_of_a_gpu() -> None:
     document = profiled()
     document.delegate = "cuda-fp16"
     found = roofline_of(document, net())
-    assert found is not None and found.peaks is None and found.points[0].bound is None
+    assert found is not None and found.peaks is None and found.points[0].gbytes_per_s is None
     assert "etui peaks" not in texts(document)["measured peaks"]
 
 
@@ -83,6 +83,9 @@ def test_missing_times_and_exceeded_limits_are_reported() -> None:
     assert "above the limit" not in texts(document)
     document.profile = Profile(created_at="2026-11-21T02:00:00.000Z", threads=2, program=side(conv_ms=1.0))
     assert "above the limit" in texts(document)
+    assert document.latency_ms is not None
+    document.latency_ms = msgspec.structs.replace(document.latency_ms, median=60.0)
+    assert "24.0 ms" in texts(document)["note"] and "60.0 ms" in texts(document)["note"]
     document.profile = None
     assert f"etui profile {document.id[:6]}" in texts(document)["modules"]
     document.latency_ms = None

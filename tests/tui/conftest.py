@@ -58,7 +58,7 @@ def known_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     here = {"executorch", "openvino", "nncf"}
     monkeypatch.setattr(delegates, "_installed", lambda *modules: here.issuperset(modules))
     monkeypatch.setattr(delegates, "compiler_problem", lambda: None)
-    monkeypatch.setattr(delegates, "cuda_problem", lambda: ("no CUDA device", "measure it elsewhere"))
+    monkeypatch.setattr(delegates, "cuda_problem", lambda: ("no CUDA device", "measure it on another machine"))
     for cached in (delegates.delegates, delegates.baseline):
         cached.cache_clear()
     yield

@@ -120,7 +120,7 @@ def _said(pilot: Bench) -> str:
 
 
 def _list(pilot: Bench) -> MultiSelect:
-    return pilot.app.screen.query(MultiSelect).first()
+    return pilot.app.screen.query_one("#picker-precision MultiSelect", MultiSelect)
 
 
 async def _log(pilot: Bench) -> None:

@@ -100,11 +100,9 @@ def test_roofline(
     monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: net())
     keep(peaks())
     document = pictured_run()
-    document.profile = Profile(
-        created_at="2026-11-21T02:00:00.000Z",
-        threads=2,
-        program=side(conv="Convolution (NHWC, QC8) IGEMM", conv_ms=3.2, head_ms=0.3),
-    )
+    operators = side(conv="Convolution (NHWC, QC8) IGEMM", conv_ms=3.2, head_ms=0.3)
+    operators = msgspec.structs.replace(operators, inference_ms=5.0, operators_ms=4.5, untraced_ms=4.9)
+    document.profile = Profile(created_at="2026-11-21T02:00:00.000Z", threads=2, program=operators)
     with Store.open(database) as store:
         store.save_document(document)
     host = DetailsHost(database)

@@ -124,7 +124,7 @@ async def start_tiny_run(opened: Screen) -> None:
     await opened.shows("New run")
     await opened.press("n")
     await opened.shows("▌Model")
-    for field in ("Precision", "Delegate", "Weights", "Preset"):
+    for field in ("Precision", "Delegate", "Baseline", "Weights", "Preset"):
         await opened.press("tab")
         await opened.shows(f"▌{field}")
     await opened.press("left")

@@ -190,7 +190,9 @@ class Picker(Guarded, Vertical):
         self._priority = Cycle([(name, "in the queue") for name in ("normal", "high", "low")], choice.priority)
         placeholders = _PLACEHOLDERS | {"threads": f"{usable_cores()}, all cores"}
         self._methods = MultiSelect(method_items(None, choice.methods), choice.methods, rows=1)
-        self._baselines = MultiSelect([Item(name=name) for name in FIRST_BASELINES], choice.baseline, rows=1)
+        self._baselines = MultiSelect(
+            [Item(name=name) for name in dict.fromkeys((*FIRST_BASELINES, *choice.baseline))], choice.baseline, rows=1
+        )
         self._dynamic = Cycle(_DYNAMIC, _yes_or_no(choice.dynamic))
         self._typed: dict[FieldName, Input | Combo] = {
             name: Input(getattr(choice, name), placeholder=placeholders[name], compact=True) for name in TYPED
@@ -271,7 +273,7 @@ class Picker(Guarded, Vertical):
 
     async def _check_machine(self) -> None:
         # Finding the installed packages reads the disk; the catalog caches the result.
-        await asyncio.to_thread(lambda: (delegate_items(None, ()), baseline_items(None, ())))
+        await asyncio.to_thread(lambda: (delegate_items(None, ()), baseline_items(None, (), ())))
         self._is_machine_checked = True
         self._review()
 

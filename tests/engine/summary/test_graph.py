@@ -24,7 +24,8 @@ class Block(nn.Module):
         self.act = nn.ReLU()
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return self.act(self.act(self.layer(values)) + values)
+        result: torch.Tensor = self.act(self.act(self.layer(values)) + values)
+        return result
 
 
 class Net(nn.Module):
@@ -34,7 +35,8 @@ class Net(nn.Module):
         self.shared = nn.Linear(4, 4)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return self.shared(self.shared(self.body(values))).split(2, dim=1)[1]
+        result: torch.Tensor = self.shared(self.shared(self.body(values))).split(2, dim=1)[1]
+        return result
 
 
 class InPlace(nn.Module):
