@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from etui.catalog.delegates import BASELINES, RUNNABLE, baselines, delegates, is_listed, needs_gpu
+from etui.catalog.delegates import BASELINES, RECORDS, RUNNABLE, baselines, delegates, is_listed, needs_gpu
 from etui.catalog.find import Model, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
 from etui.programs.program import FORWARD, signature_text
@@ -55,17 +55,19 @@ def delegate_items(model: Model | None, chosen_precisions: Iterable[str]) -> lis
     return sorted(items, key=lambda item: item.reason is not None)
 
 
-def baseline_items(model: Model | None, chosen_precisions: Iterable[str], chosen: Iterable[str]) -> list[Item]:
-    """Return the other runtimes to measure in the same session, those that need a GPU only if there is one or they are
-    chosen. One that does not run here, or supports neither FP32 nor a selected precision of the model, has a reason.
-    Looks at installed packages, at the environment that converts models to LiteRT, and for a GPU."""
+def baseline_items(model: Model | None, chosen_precisions: Iterable[str], chosen: Iterable[str] = ()) -> list[Item]:
+    """Return the other runtimes to measure in the same session; those that need a GPU only if there is one, or they are
+    ``chosen``. One that does not run here, or supports neither FP32 nor a selected precision of the model, has a
+    reason. Looks at installed packages, at the environment that converts models to LiteRT, and for a GPU."""
     items = []
+    kept = set(chosen)
     for one in baselines().values():
-        if one.name not in chosen and not is_listed(one.name):
+        if not is_listed(one.name) and one.name not in kept:
             continue
         reason = f"{one.reason} ({one.what_to_do})" if not one.runs_here else None
         if one.runs_here and model is not None:
-            reasons = [impossible(model, precision, one.name) for precision in (*chosen_precisions, "fp32")]
+            (own, *_) = RECORDS[one.name].precisions or ("fp32",)
+            reasons = [impossible(model, precision, one.name) for precision in (*chosen_precisions, own)]
             reason = reasons[-1] if None not in reasons else None
         items.append(Item(name=one.name, about=one.title, reason=reason))
     return items

@@ -149,7 +149,7 @@ def test_too_large_a_batch_is_reported_with_the_one_that_fits(most: int, said: s
     program = ModuleOnDevice(Source(Limited(most)), None, device)
     for run in (program, program.timed):
         with pytest.raises(BaselineFailure, match=r"too small for batch 8") as refused:
-            run(program.fit(inputs_of(8)))  # type: ignore[operator] # both are callable
+            run(program.fit(inputs_of(8)))
         assert said in str(refused.value)
         assert "\n" not in str(refused.value)
     assert device.emptied

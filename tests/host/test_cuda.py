@@ -17,6 +17,7 @@ from etui.host import cuda
 from etui.runner.program_cache import own_versions, version_names
 from etui.services.request import FieldError, with_baselines
 from etui.spec import Variant
+from etui.tui.picker_options import baseline_items
 
 BASELINES = ("cuda", "cuda-tf32", "cuda-fp16", "cuda-bf16")
 TWO = """0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 570.86.15, 1980
@@ -28,7 +29,7 @@ TWO = """0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 570.86.15, 1980
 def _fresh() -> Iterator[None]:
     def clear() -> None:
         for cached in (cuda.gpus, cuda.torch_build, catalog.baseline, own_versions):
-            cached.cache_clear()  # type: ignore[attr-defined] # all are functions with a cache
+            cached.cache_clear()
 
     clear()
     yield
@@ -78,6 +79,9 @@ def test_without_a_gpu_nothing_is_listed_and_a_request_is_one_line(
             with_baselines(find_model("resnet18"), [Variant("fp32", "xnnpack")], [name])
     found = hardware.gpu()
     assert (found.status, found.seen) == ("ok", "no CUDA device")
+    assert not {item.name for item in baseline_items(None, ())} & set(BASELINES)
+    (chosen,) = [item for item in baseline_items(None, (), ["cuda"]) if item.name == "cuda"]
+    assert chosen.reason is not None and "no CUDA device" in chosen.reason
     with pytest.raises(FieldError) as refused:
         with_baselines(find_model("resnet18"), [Variant("fp32", "xnnpack")], ["abacus"])
     assert "cuda" not in refused.value.hint
@@ -101,6 +105,8 @@ def test_with_a_gpu_each_is_a_variant_in_its_precision(tmp_path: Path, monkeypat
     assert [each.name for each in variants] == [
         "int8/xnnpack", "fp32/cuda", "fp32/cuda-tf32", "fp16/cuda-fp16", "fp32/cuda-bf16",
     ]  # fmt: skip
+    items = {item.name: item.reason for item in baseline_items(find_model("resnet18"), ["int8"])}
+    assert [items[name] for name in BASELINES] == [None] * 4
     expected = {"GPU": "NVIDIA H100 80GB HBM3", "NVIDIA driver": "570.86.15", "CUDA": "12.8"}
     assert own_versions("cuda-fp16") == expected
     assert set(expected) <= set(version_names("cuda-fp16"))
