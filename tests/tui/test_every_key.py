@@ -40,6 +40,7 @@ from etui.tui.widgets.multi_select import MultiSelect
 from etui.tui.widgets.picker import Picker
 from etui.tui.widgets.queue_pane import QueuePane
 from etui.tui.widgets.runs_table import RunsTable
+from etui.tui.widgets.sweep_views import NO_ITEMS
 from tests.model_graphs import residual
 from tests.model_summaries import made_up
 from tests.tui.benches import app_of, bench_table, fill, make_app, make_documents, opened, settled
@@ -210,7 +211,7 @@ SCENARIOS: dict[str, Scenario] = {
     "chart.view_5": Scenario(_view("MAE")),
     # The charts themselves are in test_chart_pane.py; the run here has no other shapes in its session.
     "chart.view_6": Scenario(lambda pilot: "do not differ" in _said(pilot)),
-    "chart.view_7": Scenario(lambda pilot: "--batch" in _said(pilot)),
+    "chart.view_7": Scenario(lambda pilot: NO_ITEMS in _said(pilot)),
     "chart.log_scale": Scenario(lambda pilot: " log " in str(pilot.app.screen.query_one(ChartPane).border_title)),
     "log.pause": Scenario(_pane(lambda pane: not pane.is_following)),
     "log.level": Scenario(_pane(lambda pane: pane.query_one(LogView).lines.level == "warning")),
