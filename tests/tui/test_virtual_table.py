@@ -107,6 +107,18 @@ async def test_only_the_rows_that_are_seen_are_asked_for() -> None:
         assert source.asked < 100
 
 
+async def test_rows_that_come_before_the_first_layout_begin_with_the_first_one() -> None:
+    async with Host(NumberTable).run_test(size=SIZE) as pilot:
+        table = table_of(pilot)
+        table.display = False
+        await pilot.pause()
+        await show(pilot, range(50))
+        table.scroll_to_cursor()
+        table.display = True
+        await pilot.pause()
+        assert drawn_lines(table)[1].split() == ["▌", "no", "0", "0"]
+
+
 async def test_the_cursor_stays_on_its_row_or_goes_to_the_first() -> None:
     async with Host(NumberTable).run_test(size=SIZE) as pilot:
         table = await show(pilot, range(50))

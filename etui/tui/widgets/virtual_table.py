@@ -269,8 +269,8 @@ class VirtualTable(Guarded, HalfPages, ScrollView, Generic[Row], can_focus=True)
         self.note_cursor(moved=before != index)
 
     def scroll_to_cursor(self) -> None:
-        """Make the row under the cursor visible."""
-        if not self.count:
+        """Make the row under the cursor visible; before the first layout this is done by ``on_resize``."""
+        if not self.count or not self.size.height:
             return
         top, line = self.scroll_offset.y, self._first_line + self.cursor
         # Once the text above has scrolled away, the heading covers the first visible line.
