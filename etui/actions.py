@@ -256,7 +256,10 @@ ACTIONS: tuple[Action, ...] = (
         "saved",
     ),
     _action("bench", "older", "ctrl+r", "Picker: go back through the last five configurations that were run"),
-    _action("bench", "filter", "slash", "Filter the runs: model:resnet18 p50<10 -status:failed", "filter"),
+    # With priority, so that what is typed after it goes to the filter however fast the keys come.
+    _action(
+        "bench", "filter", "slash", "Filter the runs: model:resnet18 p50<10 -status:failed", "filter", priority=True
+    ),
     _action("bench", "filters", "F", "Pick a saved filter, or save the current filter under a name"),
     _action("bench", "back", "escape", "Back to the table; in the table, clear the filter", "back"),
     _action("table", "details", "enter", "Open the details of the run under the cursor", "details"),

@@ -463,6 +463,16 @@ async def test_keys_typed_ahead_of_a_filter_act_on_its_rows(filled: Path) -> Non
         assert len(table.marked) == 1 and table.cursor == 2
 
 
+async def test_a_filter_typed_in_one_burst_does_not_act_as_keys(filled: Path) -> None:
+    async with opened(make_app(filled)) as pilot:
+        for key in ("slash", *"resnet18", "slash", "enter"):
+            pilot.app.post_message(events.Key(key, "/" if key == "slash" else key if len(key) == 1 else None))
+        await until(pilot, lambda: app_of(pilot).bench.query_one(FilterBar).text)
+        assert app_of(pilot).bench.query_one(FilterBar).text == "resnet18/"
+    with Store.open(filled) as store:
+        assert not store.waiting_sessions()
+
+
 @pytest.mark.parametrize(("keys", "effect"), [("n", "picker"), ("Q", "queue"), ("jspacen", "picker")])
 async def test_keys_pressed_before_the_panes_exist_act_once_they_do(filled: Path, keys: str, effect: str) -> None:
     app, released = make_app(filled), asyncio.Event()

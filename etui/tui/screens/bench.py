@@ -454,7 +454,9 @@ class BenchScreen(Guarded, Screen[None]):
             self.query_one(FilterBar).clear()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Disable escape where it has no effect."""
+        """Disable escape where it has no effect, and the key of the filter while a text is typed."""
+        if action == "filter":
+            return not isinstance(self.focused, Input)
         if action == "forward" and parameters == ("table.unmark_all",) and self.is_mounted:
             return bool(self._table.marked)
         if action == "back" and self.is_mounted:

@@ -114,7 +114,8 @@ class FilterBar(Guarded, Vertical):
         line = self.query_one(FilterInput)
         line.value = self.text
         line.cursor_position = len(self.text)
-        line.focus()
+        # At once: ``focus`` waits for the keys that have come already.
+        self.screen.set_focus(line)
         self._show_completions()
 
     async def _read_values(self) -> None:
