@@ -14,7 +14,7 @@ HEADINGS = ("optimizer", "rate", "verdict", "steps", "first loss", "last loss", 
 
 CRITERION = (
     f"PASS: the mean loss of the last quarter of the steps is below {FALL:g} of the first quarter's; every trainable"
-    " parameter gets a finite gradient that is not zero, and changes; no layer's outputs are all zero. Times and memory"
+    " parameter gets a finite gradient that is not zero, and changes unless it is a rounding error; no layer's outputs are all zero. Times and memory"
     " are those of this check, not a benchmark."
 )
 _MOST_PLACES = 8
@@ -81,7 +81,17 @@ def tried(one: OptimizerCheck) -> str:
     rates = ", ".join(
         f"{each.learning_rate:g} ({_loss(each.begin_loss)} to {_loss(each.end_loss)})" for each in one.tried
     )
-    return f"learning rate {one.learning_rate:g}; with others the loss did not fall enough: {rates}"
+    return f"learning rate {one.learning_rate:g}; others failed (mean loss of the first to the last quarter): {rates}"
+
+
+def negligible(one: OptimizerCheck) -> str:
+    """Return the parameters whose gradient is too small to change them; empty if there are none."""
+    if not one.negligible:
+        return ""
+    return (
+        "not changed, because the gradient is only a rounding error (as of a bias before batch normalization):"
+        f" {_listed(one.negligible)}"
+    )
 
 
 def gradients(one: OptimizerCheck) -> str:

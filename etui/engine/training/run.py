@@ -32,6 +32,9 @@ from etui.training_check import FALL, LEARNING_RATES, Failure, OptimizerCheck, O
 Log = Callable[[Event], None]
 
 _MOMENTUM = 0.9
+_ROUNDING = 16 * torch.finfo(torch.float32).eps
+"""Gradients are considered rounding errors if changing a parameter by its own size would change the loss by less than
+this part, to first order: so it is with a bias before batch normalization, which the normalization removes."""
 _OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
     "sgd": lambda parameters, rate: torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM),
     "adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
@@ -100,7 +103,7 @@ def check_training(
         raise PreparationError(
             f"{model.name} is an exported program, which has no training mode", "check the model that it was made from"
         ) from error
-    initial = [tensor.detach().clone() for tensor in _state(module)]
+    initial = _Weights(module)
     torch.manual_seed(job.seed)
     outputs = tensors_in(_called(model, module, batch))
     losses = choose_losses(model, outputs, batch.tensors, job.loss, batch.labels, job.seed)
@@ -111,9 +114,7 @@ def check_training(
         rates = LEARNING_RATES[name] if job.learning_rate is None else (job.learning_rate,)
         trials: list[OptimizerCheck] = []
         for rate in rates:
-            with torch.no_grad():
-                for tensor, value in zip(_state(module), initial, strict=True):
-                    tensor.copy_(value)
+            initial.restore()
             trials.append(_Loop(model, module, batch, losses, job, name, rate, trainable).run())
             if not trials[-1].needs_other_rate:
                 break
@@ -172,6 +173,8 @@ class _Loop:
         self._own_norms: dict[str, list[float]] = {}
         self._with_gradient: set[str] = set()
         self._nonzero: set[str] = set()
+        self._effective: set[str] = set()
+        """Parameters whose gradient is more than a rounding error."""
         self._times: list[float] = []
         self._zero = ZeroOutputs()
         self._failures: list[Failure] = []
@@ -203,6 +206,7 @@ class _Loop:
             gradient_norms=[_finite(value) for value in self._norms],
             module_gradient_norms={name: statistics.median(values) for name, values in self._own_norms.items()},
             changed_parameters=len(changed),
+            negligible=self._negligible(changed) if completed else [],
             step_ms=statistics.median(self._times[1:] or self._times) * 1e3 if self._times else None,
             peak_rss_bytes=peak,
         )
@@ -260,6 +264,8 @@ class _Loop:
                 spoiled.append(name)
             elif norm > 0 or bool(gradient.any()):  # the norm of very small values is zero
                 self._nonzero.add(name)
+                if name not in self._effective and _largest(gradient) * _largest(parameter) > _ROUNDING * self._values[-1]:
+                    self._effective.add(name)
             owner = name.rpartition(".")[0]
             by_owner[owner] = by_owner.get(owner, 0.0) + norm**2
         self._norms.append(math.sqrt(sum(by_owner.values())))
@@ -289,10 +295,14 @@ class _Loop:
             detail="" if first.place else "all outputs of modules are finite",
         )
 
+    def _negligible(self, changed: Sequence[str]) -> list[str]:
+        names = self._nonzero - self._effective - set(changed)
+        return parameter_places(self._module, [name for name in self._trainable if name in names])
+
     def _judge(self, begin: float, end: float, changed: Sequence[str]) -> None:
         none = [name for name in self._trainable if name not in self._with_gradient]
         zero = [name for name in self._trainable if name in self._with_gradient and name not in self._nonzero]
-        still = [name for name in self._trainable if name in self._nonzero and name not in changed]
+        still = [name for name in self._trainable if name in self._effective and name not in changed]
         for kind, names in (("no gradient", none), ("zero gradient", zero), ("weights do not change", still)):
             if names:
                 self._failures.append(Failure(kind=kind, places=parameter_places(self._module, names)))  # type: ignore[arg-type]
@@ -322,8 +332,29 @@ def _called(model: Model, module: nn.Module, batch: Batch) -> Any:
         ) from error
 
 
-def _state(module: nn.Module) -> list[torch.Tensor]:
-    return [*module.parameters(), *module.buffers()]
+class _Weights:
+    """The parameters and buffers of a module, to begin with them again. A forward pass may have registered, replaced or
+    resized buffers, such as caches."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._parameters = [(one, one.detach().clone()) for one in module.parameters()]
+        self._buffers = [(each, dict(each._buffers)) for each in module.modules()]
+        self._values = [(one, one.detach().clone()) for one in module.buffers()]
+
+    def restore(self) -> None:
+        """Set all values as they were."""
+        with torch.no_grad():
+            for module, buffers in self._buffers:
+                module._buffers.clear()
+                module._buffers.update(buffers)
+            for tensor, value in (*self._parameters, *self._values):
+                if tensor.shape != value.shape:
+                    tensor.resize_(value.shape)
+                tensor.copy_(value)
+
+
+def _largest(values: torch.Tensor) -> float:
+    return float(torch.linalg.vector_norm(values.detach(), ord=math.inf))
 
 
 def _finite(value: float) -> float | None:
