@@ -60,7 +60,7 @@ class TestWithWarmRunner:
     def test_time_limit_ends_the_session_and_keeps_its_measurements(self, warm_machine: Machine) -> None:
         _check_short_run(warm_machine)
         done = warm_machine.etui(
-            "run", MODEL, "--preset", "rigorous", "--repeat", "200000", "--threads", "1", "--timeout", "6", status=4
+            "run", MODEL, "--preset", "rigorous", "--repeat", "400000", "--threads", "1", "--timeout", "12", status=4
         )
         assert "time limit" in done.stdout
         run = warm_machine.document(warm_machine.summaries()[0]["id"])
