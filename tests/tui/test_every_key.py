@@ -121,7 +121,9 @@ def _said(pilot: Bench) -> str:
 
 
 def _list(pilot: Bench) -> MultiSelect:
-    return pilot.app.screen.query_one("#picker-precision MultiSelect", MultiSelect)
+    """Return the list of the picker that has the focus in these tests, or of the dialog that is open."""
+    screen = pilot.app.screen
+    return screen.query_one("#picker-precision MultiSelect" if screen.query("#picker") else "MultiSelect", MultiSelect)
 
 
 async def _log(pilot: Bench) -> None:
