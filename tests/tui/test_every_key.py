@@ -129,7 +129,8 @@ def _list(pilot: Bench) -> MultiSelect:
 async def _log(pilot: Bench) -> None:
     """Put the focus into the log, with lines to search."""
     await until(pilot, lambda: app_of(pilot).bench.drawn is not None)
-    # Lines that a test adds would be replaced by the stored ones of the run.
+    # Lines that a test adds would be replaced by the stored ones of the run, which is named in the title.
+    await until(pilot, lambda: "/" in str(pilot.app.screen.query_one(LogPane).border_title))
     await work_done(pilot)
     pilot.app.screen.query_one(LogPane).focus()
     await pilot.pause()
