@@ -158,7 +158,7 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
                 outputs = [flat_outputs(graph.module(*program_inputs(tensors, job.precision))) for tensors in accuracy]
             write_reference(folder / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _silenced(delegate):
-        manager, delegation = _lower(graph, delegate, job, stages.graphs)
+        manager, delegation = lower_graph(graph, delegate, job.precision, stages.graphs, etrecord=job.etrecord)
         details.append(_to_text(delegation))
     if delegate.record.support == "run":
         refuse_missing_kernels(manager)
@@ -275,15 +275,19 @@ def _graph(
     return graph
 
 
-def _lower(graph: Graph, delegate: DelegateSupport, job: LowerJob, graphs: GraphStages) -> tuple[Any, Delegation]:
+def lower_graph(
+    graph: Graph, delegate: DelegateSupport, precision: str, graphs: GraphStages, *, etrecord: bool = False
+) -> tuple[Any, Delegation]:
+    """Return the program manager of a graph that was lowered for a delegate, and what was delegated. The graphs between
+    are added to ``graphs``."""
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     with graphs.watching():
         edge = to_edge_transform_and_lower(
             graph.program,
-            partitioner=delegate.partitioners(job.precision),
+            partitioner=delegate.partitioners(precision),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
-            generate_etrecord=job.etrecord,
+            generate_etrecord=etrecord,
         )
     module = edge.exported_program().graph_module
     delegation = delegation_of(module)

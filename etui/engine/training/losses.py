@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from etui.engine.models.torchvision_shim import prepare_torchvision
+
 TaskLossName = Literal["cross-entropy", "bce", "focal", "asymmetric"]
 TaskLoss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """The loss of logits [N, C]: its mean over images, or over images and categories."""
@@ -25,6 +27,7 @@ def focal(logits: torch.Tensor, targets: torch.Tensor, *, alpha: float = 0.25, g
 
     Lin et al., Focal Loss for Dense Object Detection, 2017, equation 5: -alpha_t (1 - p_t)^gamma log(p_t).
     """
+    prepare_torchvision()
     from torchvision.ops import sigmoid_focal_loss
 
     loss: torch.Tensor = sigmoid_focal_loss(logits, targets, alpha=alpha, gamma=gamma, reduction="mean")
