@@ -45,14 +45,15 @@ class _FromLog(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, log_scale: torch.Tensor) -> torch.Tensor:
-        scale = log_scale.exp()
+        scale: torch.Tensor = log_scale.exp()
         ctx.save_for_backward(scale)
         return scale
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
         (scale,) = ctx.saved_tensors
-        return (gradients[0] / scale).clamp(-1, 1)
+        result: torch.Tensor = (gradients[0] / scale).clamp(-1, 1)
+        return result
 
 
 def lsq(values: torch.Tensor, scale: torch.Tensor, low: int, high: int, count: int) -> torch.Tensor:
