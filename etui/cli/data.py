@@ -10,6 +10,7 @@ from etui.errors import UsageError
 _COMMANDS = {
     "check": ("etui.cli.data_check:check", "Check a data set before training with it."),
     "make-digits": ("etui.cli.data_make_digits:make_digits", "Make a small data set of handwritten digits on photos."),
+    "get": ("etui.cli.data_get:get", "Download a published data set: coco2017."),
 }
 
 LAYOUTS = (
@@ -23,7 +24,8 @@ LAYOUTS = (
     cls=LazyGroup,
     table=_COMMANDS,
     invoke_without_command=True,
-    epilog=examples("etui data make-digits digits", "etui data check digits") + f"\n\n{LAYOUTS}",
+    epilog=examples("etui data make-digits digits", "etui data check digits", "etui data get coco2017 coco --val-only")
+    + f"\n\n{LAYOUTS}",
 )
 @click.pass_context
 def data(ctx: click.Context) -> None:

@@ -19,17 +19,22 @@ class StatusLine:
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._began = time.monotonic()
         self._shown = 0.0
+        self._task = (0.0, 0.0, 0.0)
 
     def show(self, text: str, done: float, of: float) -> None:
-        """Show a text with the estimated time until ``done`` is ``of``; at most ten times a second."""
+        """Show a text with the estimated time until ``done`` is ``of``; at most ten times a second. Another ``of``
+        begins another task, which may already be partly done."""
         now = time.monotonic()
+        began, first, task = self._task
+        if task != of or done < first:
+            began, first = now, done
+            self._task = (now, done, of)
         if not self._live or now - self._shown < _EVERY_S:
             return
         self._shown = now
-        if done > 0 and now - self._began > _ESTIMATE_AFTER_S:
-            text += f", about {about_seconds((now - self._began) * (of - done) / done)} left"
+        if done > first and now - began > _ESTIMATE_AFTER_S:
+            text += f", about {about_seconds((now - began) * (of - done) / (done - first))} left"
         sys.stderr.write(f"\r\x1b[K{shortened(text, (terminal_width() or 80) - 1)}")
         sys.stderr.flush()
 

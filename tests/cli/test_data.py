@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from etui.cli.main import cli
-from etui.errors import EXIT_USAGE
+from etui.errors import EXIT_FAILED, EXIT_USAGE
 
 
 def run(*arguments: str | Path) -> Result:
@@ -52,6 +52,15 @@ def test_names_with_control_characters_are_printed_without_them(tmp_path: Path) 
         assert result.exit_code == 1 and "\x1b" not in result.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "make-digits"])
+@pytest.mark.parametrize("command", ["check", "get", "make-digits"])
 def test_each_command_has_help_with_an_example(command: str) -> None:
     assert f"etui data {command}" in run(command, "--help").output.partition("Examples")[2]
+
+
+def test_without_a_network_get_says_so_and_names_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    result = run("get", "coco2017", tmp_path / "coco", "--val-only")
+    assert result.exit_code == EXIT_FAILED
+    assert "1.07 GB to download" in result.stderr and "check the network" in result.stderr.splitlines()[-1]
+    assert run("get", "imagenet", tmp_path).exit_code == EXIT_USAGE
