@@ -16,7 +16,7 @@ from etui.cli.status_line import status_line
 from etui.cli.table import Column, ascii_only, table, wrapped_to_terminal
 from etui.errors import EXIT_CROSSED, EXIT_DONE
 from etui.formats.json_text import harmless
-from etui.text import MISSING, counted, number, plain, size
+from etui.text import MISSING, counted, number, plain
 
 if TYPE_CHECKING:
     from etui.task_data.checking import DataCheck, Problem, SplitFacts, Spread
@@ -83,7 +83,7 @@ _SPLIT_COLUMNS = (
     Column("labels per image", right=True, spare=1),
     Column("median width px", right=True, spare=4),
     Column("median height px", right=True, spare=4),
-    Column("size", right=True, spare=5),
+    Column("size MB", right=True, spare=5),
 )
 
 
@@ -96,7 +96,7 @@ def _split_row(facts: SplitFacts) -> tuple[str, ...]:
         number(sum(facts.by_category) / facts.images) if facts.images else MISSING,
         _range(facts.width),
         _range(facts.height),
-        size(facts.size_bytes),
+        number(facts.size_bytes / 1e6),
     )
 
 

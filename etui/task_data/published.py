@@ -32,7 +32,7 @@ class Archive(msgspec.Struct, frozen=True):
 
 _COCO = "http://images.cocodataset.org"
 # The checksums are those that GluonCV publishes for these files
-# (https://cv.gluon.ai/build/examples_datasets/mscoco.html). The server has no HTTPS certificate for its name.
+# (https://cv.gluon.ai/build/examples_datasets/mscoco.html).
 _COCO_ANNOTATIONS = Archive(
     RemoteFile(
         f"{_COCO}/annotations/annotations_trainval2017.zip", 252_907_541, "8551ee4bb5860311e79dace7e79cb91e432e78b3"
