@@ -80,7 +80,7 @@ def open_picture(path: Path) -> Any:
     Raises:
         PreparationError: the file is missing, truncated or not an image.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as opened:
@@ -92,7 +92,8 @@ def open_picture(path: Path) -> Any:
         raise PreparationError(f"{plain(str(path))} has too many pixels", "make it smaller") from error
     # Pillow's decoders raise all of these for damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, LookupError, ArithmeticError, struct.error) as error:
-        problem = "is truncated" if "truncated" in str(error) else "is not an image that can be read"
+        is_known = not isinstance(error, UnidentifiedImageError)  # whose message has the path
+        problem = "is truncated" if is_known and "truncated" in str(error) else "is not an image that can be read"
         raise PreparationError(f"{plain(str(path))} {problem}", "remove or replace it") from error
 
 
