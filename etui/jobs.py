@@ -30,6 +30,7 @@ from etui.results import (
     WeightsInfo,
 )
 from etui.spec import OWN_SHAPE, Shape
+from etui.task_training import TrainedModel, TrainingSettings
 from etui.training_check import LossName, OptimizerName, TrainingCheck
 
 R = TypeVar("R")
@@ -318,6 +319,24 @@ class TrainingJob(JobFor[TrainingCheck], tag="training", frozen=True, kw_only=Tr
     data: str | None = None
 
 
+class TrainJob(JobFor[TrainedModel], tag="train", frozen=True, kw_only=True):
+    """Train a classifier on the labelled images of ``data``, with checkpoints in ``folder``, and lower the best.
+
+    ``resume`` continues from the last checkpoint of the folder, if there is one; ``checkpoint_batches`` is the number
+    of batches between two checkpoints within an epoch, 0 for none. The worker reports progress in steps (``done`` of
+    ``total``), and an event ``log`` for each epoch."""
+
+    worker: ClassVar[str] = "etui.engine.training.classifier:run_train"
+    doing: ClassVar[str] = "training the classifier"
+
+    settings: TrainingSettings
+    data: str
+    folder: str
+    threads: int
+    resume: bool = False
+    checkpoint_batches: int = 0
+
+
 class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):
     """Measure the peaks of this machine with ``threads`` threads on ``cpus``: products of matrices of ``sizes`` rows
     and columns on XNNPACK and of ``torch_sizes`` in PyTorch, and memory traffic on arrays of ``array_bytes`` (0: not
@@ -352,7 +371,7 @@ class NpuJob(JobFor[NpuPrediction], tag="npu", frozen=True, kw_only=True):
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
-SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, GraphJob, TrainingJob, PeaksJob, NpuJob)
+SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, GraphJob, TrainingJob, TrainJob, PeaksJob, NpuJob)
 """The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 
