@@ -14,7 +14,8 @@ _TORCHVISION = (
     "Other models of torchvision for classification, segmentation and detection: torchvision:NAME, such as"
     " torchvision:resnet101; `etui models --torchvision` lists them. Models of timm (`pip install 'etui[timm]'`):"
     " timm:NAME, such as timm:mobilenetv3_small_050. Hugging Face models: hf:FOLDER, or hf:ORG/NAME if it is in the"
-    " Hugging Face cache."
+    " Hugging Face cache. Denoising networks (`pip install 'etui[diffusion]'`): sd15_unet (Stable Diffusion 1.5,"
+    " 859.5 M parameters) and sd15_unet_tiny."
 )
 
 

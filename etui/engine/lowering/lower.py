@@ -34,6 +34,7 @@ from etui.engine.models.bundle import Bundle, write_reference
 from etui.engine.models.module_state import unchanged
 from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.input_dtypes import program_inputs
+from etui.engine.models.memory_need import check_memory
 from etui.errors import PreparationError
 from etui.events import Event, stage_end, utc_now
 from etui.files.cache_entries import making
@@ -118,6 +119,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         elif baseline is not None:
             result = _prepare_baseline(bundle, job, folder, stages, baseline)
         else:
+            check_memory(bundle.model, "prepare")
             result = _prepare(bundle, job, folder, stages)
         result = msgspec.structs.replace(
             result, model=bundle.model.name, precision=job.precision, delegate=job.delegate, keep_fp32=job.keep_fp32
