@@ -15,6 +15,7 @@ FailureKind = Literal[
     "no gradient",
     "zero gradient",
     "weights do not change",
+    "weights are overwritten",
     "outputs are zero",
 ]
 
@@ -56,9 +57,12 @@ class OptimizerCheck(msgspec.Struct, frozen=True, kw_only=True):
     ``losses`` has one value for each step, None if it is not finite. ``begin_loss`` and ``end_loss`` are the means over
     the first and the last quarter of the steps; None if the loop ended early. Gradient norms are L2 norms over all
     parameters, one for each step; ``module_gradient_norms`` are those over the parameters of each module without its
-    submodules, as medians over the steps. ``step_ms`` is the median time of a step without the first, while other
-    programs may run. ``peak_rss_bytes`` is the largest resident memory of the process. ``tried`` are the other learning
-    rates that were tried: of several without success, the one with the lowest loss at the end is described.
+    submodules, as medians over the steps. ``negligible`` has the modules of parameters that did not change since their
+    gradient was a rounding error, such as of a bias before batch normalization; this is not a failure. ``half`` is the
+    name of the 16-bit type of trainable parameters, if there are any. ``step_ms`` is the median time of a step without
+    the first, while other programs may run. ``peak_rss_bytes`` is the largest resident memory of the process. ``tried``
+    are the other learning rates that were tried: of several without success, the one with the lowest loss at the end is
+    described.
     """
 
     optimizer: OptimizerName
@@ -71,6 +75,8 @@ class OptimizerCheck(msgspec.Struct, frozen=True, kw_only=True):
     gradient_norms: list[float | None] = []
     module_gradient_norms: dict[str, float] = {}
     changed_parameters: int = 0
+    negligible: list[str] = []
+    half: Literal["FP16", "BF16"] | None = None
     step_ms: float | None = None
     peak_rss_bytes: int | None = None
     tried: list[Trial] = []
@@ -78,9 +84,10 @@ class OptimizerCheck(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_other_rate(self) -> bool:
         """Whether it failed in a way that another learning rate may fix: the loss did not fall, or did not stay
-        finite."""
+        finite, or the steps were too small for the values."""
         return any(
-            one.kind == "loss does not fall" or (one.kind.endswith("not finite") and (one.step or 0) > 1)
+            one.kind in {"loss does not fall", "weights do not change"}
+            or (one.kind.endswith("not finite") and (one.step or 0) > 1)
             for one in self.failures
         )
 

@@ -25,6 +25,7 @@ LONGEST = (
     "web/test_server.py",
     "test_two_users.py",
     "fuzz/test_short.py",
+    "web/test_browser.py",
 )
 """The files that take longest, which start first, so that no process works on one of them alone at the end."""
 

@@ -143,7 +143,10 @@ class TestMeasuring:
 
     @pytest.mark.slow
     def test_verify_passes_and_fails_with_an_impossible_tolerance(self, warm_machine: Machine, tmp_path: Path) -> None:
-        arguments = ("--pyargs", "etui.verify", "--model", MODEL, "--precision", "fp32,int8", "--preset", "quick", "-v")
+        arguments = (
+            "--pyargs", "etui.verify", "--model", MODEL, "--precision", "fp32,int8", "--preset", "quick",
+            "--threads", "1", "-v",
+        )  # fmt: skip
         output = _pytest(warm_machine, tmp_path, *arguments, "--etui-db", warm_machine.database)
         assert "6 passed" in output
         for test in ("test_exports", "test_accuracy", "test_latency"):

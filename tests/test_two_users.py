@@ -16,7 +16,7 @@ from tests.machines import ETUI, Machine
 
 NOBODY = 65534
 MODEL = "tiny.py:convolutional"
-LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--threads", "1")
 SHORT = ("--preset", "quick", "--repeat", "6", "--warmup", "1")
 TINY = Path(__file__).parent / "engine" / "tiny.py"
 

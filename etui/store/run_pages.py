@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import msgspec
 
@@ -42,8 +43,14 @@ _SHORTER = 8
 _MUCH_SHORTER = 40
 """How many entries of the sorted column's index can be passed in the time of one row look-up."""
 
-Bounds = tuple[str, list[object]]
-"""A part of the sort order as an SQL condition, and its values."""
+
+class Piece(NamedTuple):
+    """A part of the sort order as an SQL condition and its values. If it ``is_level``, all its rows have the same value
+    in the sorted column, or none."""
+
+    condition: str
+    values: list[object]
+    is_level: bool = False
 
 
 class _Shown(msgspec.Struct, frozen=True):
@@ -98,26 +105,36 @@ class Sorting(msgspec.Struct, frozen=True, kw_only=True):
     def _is_computed(self) -> bool:
         return self.as_shown and self.column in _SHOWN
 
-    def clause(self, *, backwards: bool = False, in_piece: bool = False) -> str:
-        """Return the order as SQL, reversed if ``backwards``. In one part either all values are missing or none."""
-        direction = "DESC" if self.descending != backwards else "ASC"
-        nulls = "" if in_piece else " NULLS FIRST" if backwards else " NULLS LAST"
-        return f"ORDER BY {self.key} {direction}{nulls}, rowid {direction}"
+    def clause(self, *, backwards: bool = False) -> str:
+        """Return the order as SQL, reversed if ``backwards``."""
+        direction = self._direction(backwards=backwards)
+        nulls = "NULLS FIRST" if backwards else "NULLS LAST"
+        return f"ORDER BY {self.key} {direction} {nulls}, rowid {direction}"
 
-    def pieces(self, place: Place | None, *, backwards: bool = False) -> list[Bounds]:
+    def along(self, piece: Piece, *, backwards: bool) -> str:
+        """Return the order within a part as SQL. SQLite would sort rows with the same value of an expression, although
+        its index has them in order."""
+        direction = self._direction(backwards=backwards)
+        return f"ORDER BY {'' if piece.is_level else f'{self.key} {direction}, '}rowid {direction}"
+
+    def _direction(self, *, backwards: bool) -> str:
+        return "DESC" if self.descending != backwards else "ASC"
+
+    def pieces(self, place: Place | None, *, backwards: bool = False) -> list[Piece]:
         """Return the rows after a row (before it if ``backwards``) as conditions, the nearest first; without a row all
         rows. They are separate because an index answers each of them; joined by OR they would be a scan."""
         column = self.key
-        known, missing = f"{column} IS NOT NULL", f"{column} IS NULL"
+        known, missing = Piece(f"{column} IS NOT NULL", []), Piece(f"{column} IS NULL", [], is_level=True)
         if place is None:
-            return [(missing, []), (known, [])] if backwards else [(known, []), (missing, [])]
+            return [missing, known] if backwards else [known, missing]
         value, number = place
         beyond = "<" if self.descending != backwards else ">"
         if value is None:
-            equal: list[Bounds] = [(f"{missing} AND rowid {beyond} ?", [number])]
-            return [*equal, (known, [])] if backwards else equal
-        equal = [(f"{column} = ? AND rowid {beyond} ?", [value, number]), (f"{column} {beyond} ?", [value])]
-        return equal if backwards else [*equal, (missing, [])]
+            rest = Piece(f"{column} IS NULL AND rowid {beyond} ?", [number], is_level=True)
+            return [rest, known] if backwards else [rest]
+        equal = Piece(f"{column} = ? AND rowid {beyond} ?", [value, number], is_level=True)
+        others = Piece(f"{column} {beyond} ?", [value])
+        return [equal, others] if backwards else [equal, others, missing]
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,12 +300,11 @@ def newest_after(
     if place is None and (few := _few(search)) is not None:
         return _rows(connection, few), None
     rows: list[sqlite3.Row] = []
-    for piece, bounds in NEWEST_FIRST.pieces(place):
+    for piece in NEWEST_FIRST.pieces(place):
         rows += connection.execute(
             "SELECT rowid AS number, created_at AS value FROM runs INDEXED BY runs_by_created_at"  # noqa: S608
-            f" WHERE {piece}"
-            f" {NEWEST_FIRST.clause(in_piece=True)} LIMIT ?",
-            (*bounds, most - len(rows)),
+            f" WHERE {piece.condition} {NEWEST_FIRST.along(piece, backwards=False)} LIMIT ?",
+            (*piece.values, most - len(rows)),
         ).fetchall()
     numbers = [row["number"] for row in rows]
     last = (rows[-1]["value"], rows[-1]["number"]) if len(rows) == most else None
@@ -404,7 +420,7 @@ def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
     if not search.where:
         earlier = sum(
             int(search.connection.execute(f"SELECT count(*) FROM runs WHERE {piece}", bounds).fetchone()[0])  # noqa: S608
-            for piece, bounds in pieces
+            for piece, bounds, _ in pieces
         )
         return count(search.connection), earlier
     row_filter = search.row_filter() if search.many else None
@@ -415,14 +431,14 @@ def _count(search: _Search, row: Place | None) -> tuple[int, int | None]:
                 f"SELECT count(*) FROM runs {by} WHERE {piece} AND {row_filter[0]}",  # noqa: S608
                 (*bounds, *row_filter[1]),
             ).fetchone()[0]
-            for piece, bounds in pieces
+            for piece, bounds, _ in pieces
         )
         return count(search.connection, search.where), int(earlier)
     matching, values = search.matching()
-    either = " OR ".join(f"({piece})" for piece, _ in pieces)
+    either = " OR ".join(f"({piece})" for piece, *_ in pieces)
     total, earlier = search.connection.execute(
         f"SELECT count(*), total({either}) {matching}",
-        (*(bound for _, bounds in pieces for bound in bounds), *values),
+        (*(bound for _, bounds, _ in pieces for bound in bounds), *values),
     ).fetchone()
     return int(total), int(earlier)
 
@@ -450,17 +466,17 @@ def _walk(
 
 
 def _scan_index(
-    search: _Search, rare: Source, pieces: Sequence[Bounds], wanted: int, at_least: int, *, backwards: bool
+    search: _Search, rare: Source, pieces: Sequence[Piece], wanted: int, at_least: int, *, backwards: bool
 ) -> list[int] | None:
     """Return the rows of ``_walk`` by a scan of the sorted column's index for the rows of a source; None if these are
     far apart in it."""
     narrowing, narrow = search.narrowing
     among, source_values = rare.condition()
     among = among.replace("rowid IN", "passed.number IN", 1)
-    along = search.sorting.clause(backwards=backwards, in_piece=True)
     numbers: list[int] = []
-    for bound, bounds in pieces:
-        piece = f"FROM runs INDEXED BY {search.sorting.index} WHERE {bound}{narrowing}"
+    for part in pieces:
+        piece, bounds = f"FROM runs INDEXED BY {search.sorting.index} WHERE {part.condition}{narrowing}", part.values
+        along = search.sorting.along(part, backwards=backwards)
         # The columns are read only for rows of the source.
         rows = search.connection.execute(
             f"SELECT passed.number AS number FROM (SELECT rowid AS number {piece} {along} LIMIT ?) AS passed"  # noqa: S608
@@ -478,7 +494,7 @@ def _scan_index(
 def _follow_index(
     search: _Search,
     path: tuple[str, str, list[object]],
-    pieces: Sequence[Bounds],
+    pieces: Sequence[Piece],
     wanted: int,
     at_least: int,
     *,
@@ -487,12 +503,12 @@ def _follow_index(
     """Return the rows of ``_walk`` by looking up each row of an index in turn; None if matches are far apart in it."""
     sorting, where = search.sorting, search.where
     used = ", ".join(["rowid AS number", *columns_of(where)])
-    along = sorting.clause(backwards=backwards, in_piece=True)
     narrowing, narrow = search.narrowing
     index, among, fixed = path
     numbers: list[int] = []
-    for bound, bounds in pieces:
-        piece, values = f"FROM runs {index} WHERE {among}{bound}{narrowing}", (*fixed, *bounds, *narrow)
+    for part in pieces:
+        piece = f"FROM runs {index} WHERE {among}{part.condition}{narrowing}"
+        values, along = (*fixed, *part.values, *narrow), sorting.along(part, backwards=backwards)
         for patience in (_PATIENCE, _MORE_PATIENCE * _PATIENCE) if where else (wanted,):
             within = f"SELECT {used} {piece} {along} LIMIT ?"
             rows = search.connection.execute(
@@ -513,26 +529,25 @@ def _follow_index(
     return numbers
 
 
-def _sort_matches(search: _Search, pieces: Sequence[Bounds], wanted: int, *, backwards: bool) -> list[int]:
+def _sort_matches(search: _Search, pieces: Sequence[Piece], wanted: int, *, backwards: bool) -> list[int]:
     """Return the rows of ``_walk`` by sorting all matching rows, or by a scan of the whole index of the sorted
     column."""
     sorting = search.sorting
     row_filter = search.row_filter() if search.where and search.narrow(search.runs // _MUCH_SHORTER) is None else None
     if row_filter is None:
-        either = " OR ".join(f"({piece})" for piece, _ in pieces)
+        either = " OR ".join(f"({piece})" for piece, *_ in pieces)
         matching, values = search.matching()
         rows = search.connection.execute(
             f"SELECT rowid AS number {matching} AND ({either}) {sorting.clause(backwards=backwards)} LIMIT ?",
-            (*values, *(bound for _, bounds in pieces for bound in bounds), wanted),
+            (*values, *(bound for _, bounds, _ in pieces for bound in bounds), wanted),
         ).fetchall()
         return [row["number"] for row in rows]
     numbers: list[int] = []
-    along = sorting.clause(backwards=backwards, in_piece=True)
-    for piece, bounds in pieces:
+    for part in pieces:
         rows = search.connection.execute(
             f"SELECT rowid AS number FROM runs INDEXED BY {sorting.index}"  # noqa: S608
-            f" WHERE {piece} AND {row_filter[0]} {along} LIMIT ?",
-            (*bounds, *row_filter[1], wanted - len(numbers)),
+            f" WHERE {part.condition} AND {row_filter[0]} {sorting.along(part, backwards=backwards)} LIMIT ?",
+            (*part.values, *row_filter[1], wanted - len(numbers)),
         ).fetchall()
         numbers += [row["number"] for row in rows]
     return numbers

@@ -202,13 +202,10 @@ def flow_legend(after: str, apart: str) -> str:
 def in_ascii(diagram: Diagram) -> Diagram:
     """Return a diagram whose own signs are ASCII; names of the model stay as they are."""
     boxes = [
-        msgspec.structs.replace(box, value=_ascii(box.value), about=[*map(_ascii, box.about)]) for box in diagram.boxes
+        msgspec.structs.replace(box, value=text.in_ascii(box.value), about=[*map(text.in_ascii, box.about)])
+        for box in diagram.boxes
     ]
-    return msgspec.structs.replace(diagram, boxes=boxes, notes=[*map(_ascii, diagram.notes)])
-
-
-def _ascii(line: str) -> str:
-    return line.replace(_AT_MOST, "<=").replace(_AT_LEAST, ">=")
+    return msgspec.structs.replace(diagram, boxes=boxes, notes=[*map(text.in_ascii, diagram.notes)])
 
 
 # Boxes

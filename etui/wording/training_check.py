@@ -14,8 +14,8 @@ HEADINGS = ("optimizer", "rate", "verdict", "steps", "first loss", "last loss", 
 
 CRITERION = (
     f"PASS: the mean loss of the last quarter of the steps is below {FALL:g} of the first quarter's; every trainable"
-    " parameter gets a finite gradient that is not zero, and changes; no layer's outputs are all zero. Times and memory"
-    " are those of this check, not a benchmark."
+    " parameter gets a finite gradient that is not zero, and changes, unless its gradient is a rounding error; no layer"
+    " makes only zeros. Times and memory are those of this check, not a benchmark."
 )
 _MOST_PLACES = 8
 _NOT_ENDED = "-"
@@ -27,6 +27,7 @@ _TEXTS: dict[FailureKind, str] = {
     "no gradient": "no gradient reaches",
     "zero gradient": "the gradient is zero in every step in",
     "weights do not change": "weights do not change in",
+    "weights are overwritten": "the forward pass sets weights to their initial values again in",
     "outputs are zero": "all outputs are zero in the last quarter of the steps in",
 }
 
@@ -81,7 +82,17 @@ def tried(one: OptimizerCheck) -> str:
     rates = ", ".join(
         f"{each.learning_rate:g} ({_loss(each.begin_loss)} to {_loss(each.end_loss)})" for each in one.tried
     )
-    return f"learning rate {one.learning_rate:g}; with others the loss did not fall enough: {rates}"
+    return f"learning rate {one.learning_rate:g}; others failed (mean loss of the first to the last quarter): {rates}"
+
+
+def negligible(one: OptimizerCheck) -> str:
+    """Return the parameters whose gradient is too small to change them; empty if there are none."""
+    if not one.negligible:
+        return ""
+    return (
+        "not changed, because the gradient is only a rounding error (as of a bias before batch normalization):"
+        f" {_listed(one.negligible)}"
+    )
 
 
 def gradients(one: OptimizerCheck) -> str:
@@ -124,10 +135,19 @@ def failure(one: Failure, check: OptimizerCheck) -> str:
         elif one.detail:
             line += f"; {one.detail}"
         return _with_hint(line, one, check)
-    return f"{line} {_listed(one.places)}"
+    line = f"{line} {_listed(one.places)}"
+    return _with_hint(line, one, check) if one.kind == "weights do not change" else line
 
 
 def _with_hint(line: str, one: Failure, check: OptimizerCheck) -> str:
+    if check.half is not None and (one.step is None or one.step > 1):
+        overflows = " and the state of optimizers overflows or vanishes" if check.half == "FP16" else ""
+        return (
+            f"{line}; the parameters are {check.half}, in which small updates are lost{overflows}: keep them in FP32,"
+            " and compute in 16 bits with torch.autocast"
+        )
+    if one.kind == "weights do not change":
+        return f"{line}; the learning rate {check.learning_rate:g} may be too small"
     rising = one.kind == "loss does not fall" and one.step is not None
     diverged = one.kind != "loss does not fall" and one.step is not None and one.step > 1
     if rising or diverged:

@@ -22,7 +22,7 @@ from tests.machines import Machine, ended, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
-SHORT = ("--repeat", "20", "--warmup", "2")
+SHORT = ("--repeat", "20", "--warmup", "2", "--threads", "1")
 ENDLESS = ("--again", "--inferences", "100000")
 
 pytestmark = pytest.mark.slow

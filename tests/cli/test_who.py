@@ -25,7 +25,7 @@ from tests.machines import Machine, machine_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
-LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--threads", "1")
 
 
 def _hold(path: Path, doing: str, parent: Connection) -> None:

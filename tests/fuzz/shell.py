@@ -25,6 +25,8 @@ from tests.machines import ETUI
 _REAL_POPEN = subprocess.Popen
 _ENDLESS = frozenset({"--watch", "--for"})
 """Options of commands that run until they are stopped."""
+_REFUSED = {"web": ["--host", ""], "peaks": ["--threads", "0"]}
+"""Options that are never valid, for commands that serve until they are stopped or measure the machine."""
 _INSTALLED = 0.003
 """The share of command lines that are also given to the installed command."""
 
@@ -176,6 +178,7 @@ def _line(rng: random.Random, folder: Path) -> list[str]:
                 ]
         elif rng.random() < 0.25 and not _ENDLESS & set(parameter.opts):
             arguments += _option(rng, parameter, folder)
+    arguments += _REFUSED.get(name, [])
     if rng.random() < 0.05:
         rng.shuffle(arguments)
     return [one for one in arguments if one not in _ENDLESS]

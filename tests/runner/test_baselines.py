@@ -95,7 +95,7 @@ def test_changed_program_is_not_executed_but_made_again(
 
 def test_baseline_can_be_measured_again_in_a_duel(warm_machine: Machine, measured: dict[str, RunDocument]) -> None:
     ids = [measured["fp32/onnxruntime"].id, measured["fp32/xnnpack"].id]
-    done = warm_machine.etui("duel", *ids, "--preset", "quick", "--json", status=None)
+    done = warm_machine.etui("duel", *ids, "--preset", "quick", *FEW, "--json", status=None)
     assert done.returncode in (0, 1), done.stderr
     assert {run["delegate"] for run in warm_machine.summaries() if run["preset"] == "quick"} == {
         "onnxruntime",

@@ -12,7 +12,7 @@ from tests.machines import Machine, ended, machine_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
-LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--threads", "1")
 SHORT = ("--repeat", "20", "--warmup", "2")
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared_programs]
@@ -60,7 +60,7 @@ class TestWithWarmRunner:
     def test_time_limit_ends_the_session_and_keeps_its_measurements(self, warm_machine: Machine) -> None:
         _check_short_run(warm_machine)
         done = warm_machine.etui(
-            "run", MODEL, "--preset", "rigorous", "--repeat", "400000", "--timeout", "12", status=4
+            "run", MODEL, "--preset", "rigorous", "--repeat", "400000", "--threads", "1", "--timeout", "12", status=4
         )
         assert "time limit" in done.stdout
         run = warm_machine.document(warm_machine.summaries()[0]["id"])
@@ -145,7 +145,8 @@ def test_leftovers_of_a_killed_preparation_are_removed_at_the_next_start(tmp_pat
 
 
 def _check_leftovers(machine: Machine) -> None:
-    (run_id,) = machine.detach("resnet18", *SHORT)
+    # Lowering it takes seconds, long enough to be killed meanwhile.
+    (run_id,) = machine.detach(f"{TINY}:blocks", *SHORT)
     until(lambda: machine.jobs("prepare"))
     machine.wait_for_event(run_id, "lowering")
     workers = list((machine.cache / "workers").iterdir())

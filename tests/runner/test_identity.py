@@ -14,7 +14,7 @@ from etui.results import RunDocument
 from tests.facts import lacking
 from tests.machines import ETUI, Machine
 
-FEW = ("--repeat", "40", "--warmup", "2")
+FEW = ("--repeat", "20", "--warmup", "2", "--no-check")
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +107,7 @@ def test_session_fails_if_a_package_is_installed_meanwhile(machine: Machine, mod
     site = tmp_path / "site"
     site.mkdir()
     machine.environment["PYTHONPATH"] = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-    (run_id,) = machine.detach(model, "--repeat", "60000", "--timeout", "600")
+    (run_id,) = machine.detach(model, "--repeat", "60000", "--timeout", "600", "--threads", "1", "--no-check")
     machine.wait_for_event(run_id, "block 1 of")
     _install(site, "torch", "9.9.9")
     assert machine.wait_for_status(run_id, "failed", "done") == "failed"

@@ -25,7 +25,7 @@ from tests.machines import ETUI, Machine, ended, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
-LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--threads", "1")
 SHORT = ("--repeat", "20", "--warmup", "2")
 
 pytestmark = pytest.mark.shared_programs

@@ -25,7 +25,7 @@ from tests.machines import Machine, machine_in, until
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
 SHORT = ("--preset", "quick", "--repeat", "6", "--warmup", "1")
-LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--threads", "1")
 NOBODY = 65534
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")

@@ -20,6 +20,7 @@ from tests.machines import Machine, until
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
 MODEL = f"{TINY}:convolutional"
 FEW = ("--repeat", "40", "--warmup", "2")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--threads", "1")
 
 pytestmark = pytest.mark.slow
 
@@ -118,7 +119,7 @@ def test_finished_program_is_compared_with_the_run_that_exported_it(
 
 
 def test_cancelling_one_side_cancels_the_duel(warm_machine: Machine, runs: dict[str, RunDocument]) -> None:
-    options = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--detach")
+    options = (*LONG, "--detach")
     first, second = warm_machine.etui("duel", runs["fp32"].id, runs["int8"].id, *options).stdout.split()
     warm_machine.wait_for_status(first, "measuring")
     warm_machine.etui("cancel", second)
@@ -133,7 +134,7 @@ def test_run_deleted_before_it_is_measured_fails_both_sides(
     for name, value in warm_machine.environment.items():
         monkeypatch.setenv(name, value)
     deleted = msgspec.structs.replace(runs["fp32"], id="abcdef")
-    (ahead,) = warm_machine.detach(MODEL, "--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+    (ahead,) = warm_machine.detach(MODEL, *LONG)
     warm_machine.wait_for_status(ahead, "measuring")
     with Store.open(warm_machine.database) as store:
         store.import_documents([deleted])

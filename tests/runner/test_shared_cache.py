@@ -9,7 +9,7 @@ import pytest
 from tests.machines import Machine, machine_in, until
 
 TINY = Path(__file__).parents[1] / "engine" / "tiny.py"
-LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600")
+LONG = ("--preset", "rigorous", "--repeat", "2000000000", "--timeout", "600", "--threads", "1")
 SHORT = ("--repeat", "20", "--warmup", "2")
 
 pytestmark = pytest.mark.slow

@@ -227,14 +227,20 @@ def test_values_of_a_column_are_read_without_a_full_scan(smaller: Store, larger:
 
 
 @pytest.mark.parametrize("column", ["verdict", "note"])
+@pytest.mark.parametrize("is_around", [False, True])
 def test_page_in_the_order_that_is_shown_is_read_without_a_full_scan(
-    smaller: Store, larger: Store, column: str
+    smaller: Store, larger: Store, column: str, is_around: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run_pages, "_MANY", 300)
     sorting = Sorting(column=column, descending=True, as_shown=True)
-    window = Window(limit=10)
-    assert steps(larger, lambda: larger.glimpse([], sorting, window)) < 2 * steps(
-        smaller, lambda: smaller.glimpse([], sorting, window)
-    )
+    where = parse("-status:failed")
+
+    def work(store: Store) -> int:
+        passed = store.summaries([Condition("verdict", "=", "PASS")], order_by="created_at", descending=False, limit=1)
+        window = Window(limit=10, around=passed[0].id if is_around else None, before=5)
+        return steps(store, lambda: store.glimpse(where, sorting, window))
+
+    assert work(larger) < 2 * work(smaller)
 
 
 def test_rows_around_a_run_with_a_word_are_read_without_passing_runs_of_other_models(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from textual.screen import Screen
 from textual.scroll_view import ScrollView
 from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
+from textual.worker import WorkerCancelled
 
 from etui.tui.glyphs import UNICODE
 from etui.tui.themes import THEMES
@@ -82,9 +84,10 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object]) -> None:
 
 async def work_done(pilot: Pilot[Any]) -> None:
     """Wait for all background work but that which polls the database and never ends."""
-    running = [worker for worker in pilot.app.workers if worker.group not in _POLLING]
-    if running:
-        await pilot.app.workers.wait_for_complete(running)
+    while running := [one for one in pilot.app.workers if one.group not in _POLLING and not one.is_finished]:
+        # Newer work may replace, and so cancel, what is waited for.
+        with contextlib.suppress(WorkerCancelled):
+            await pilot.app.workers.wait_for_complete(running)
 
 
 async def stop_blinking(pilot: Pilot[Any]) -> None:

@@ -121,13 +121,16 @@ def _said(pilot: Bench) -> str:
 
 
 def _list(pilot: Bench) -> MultiSelect:
-    return pilot.app.screen.query_one("#picker-precision MultiSelect", MultiSelect)
+    """Return the list of the picker that has the focus in these tests, or of the dialog that is open."""
+    screen = pilot.app.screen
+    return screen.query_one("#picker-precision MultiSelect" if screen.query("#picker") else "MultiSelect", MultiSelect)
 
 
 async def _log(pilot: Bench) -> None:
     """Put the focus into the log, with lines to search."""
     await until(pilot, lambda: app_of(pilot).bench.drawn is not None)
-    # Lines that a test adds would be replaced by the stored ones of the run.
+    # Lines that a test adds would be replaced by the stored ones of the run, which is named in the title.
+    await until(pilot, lambda: "/" in str(pilot.app.screen.query_one(LogPane).border_title))
     await work_done(pilot)
     pilot.app.screen.query_one(LogPane).focus()
     await pilot.pause()

@@ -50,8 +50,10 @@ def explain(error: BaseException, doing: str, delegate: str = "", nodes: Iterabl
 
 
 def describe(error: BaseException, doing: str) -> str:
-    """Return the line of the user's model and the first line of an error whose cause is not known."""
-    return f"{doing} failed{_at(model_line(error))}: {headline(error)}"
+    """Return the line of the user's model and the first line of an error whose cause is not known; if it replaces the
+    error of a pass of ExecuTorch, the first line of that too."""
+    replaced = f": {headline(error.__cause__)}" if type(error) is Exception and error.__cause__ is not None else ""
+    return f"{doing} failed{_at(model_line(error))}: {headline(error)}{replaced}"
 
 
 def _at(line: SourceLine | None) -> str:
@@ -201,6 +203,13 @@ def _has_unknown_size(node: Node, _: re.Match[str]) -> bool:
     return bool(node.meta.get("unbacked_bindings"))
 
 
+def _takes_scalar(node: Node, _: re.Match[str]) -> bool:
+    # What quantizes an input of the model has no line of it.
+    return model_line_in(node.meta.get("stack_trace")) is not None and any(
+        getattr(each.meta.get("val"), "ndim", None) == 0 for each in node.all_input_nodes
+    )
+
+
 def _fixed(cause: str, hint: str) -> Explain:
     return lambda match, _code, delegate: Explanation(
         cause.format(*match.groups(), delegate=delegate), hint.format(*match.groups(), delegate=delegate)
@@ -229,6 +238,14 @@ _TABLE = (
             " outside the model",
         ),
         _is_complex,
+    ),
+    _Known(
+        re.compile(r"IndexError: invalid index of a 0-dim tensor"),
+        _fixed(
+            "a quantized operator takes a tensor without dimensions (a scalar), which {delegate} does not support",
+            "give the tensor the shape (1,), or make it a Python number, which becomes a constant",
+        ),
+        _takes_scalar,
     ),
     _Known(
         re.compile(r"KeyError: torch\.bfloat16"),

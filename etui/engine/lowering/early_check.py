@@ -108,9 +108,12 @@ def _try_inputs(model: UserModel, built: Built, seed: int) -> None:
                 "install the CPU build of torchvision from the package index that torch came from",
             ) from error
         shapes = ", ".join(str(list(tensor.shape)) for tensor in example.tensors)
+        may_be_label = built.declared is not None and built.declared.labels is None and len(example.tensors) == 2
         raise PreparationError(
             f"{name} does not take its example inputs of shape {shapes}: {describe_failure(error, built.module)}",
-            "return inputs that the module takes, or fix the module",
+            "if the second is a label, give labels=True; otherwise return inputs that the module takes"
+            if may_be_label
+            else "return inputs that the module takes, or fix the module",
         ) from error
 
 

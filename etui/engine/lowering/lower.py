@@ -81,7 +81,10 @@ class _Stages:
         details: list[str] = []
         try:
             yield details
-        except _FAILURES as error:
+        except Exception as error:
+            # ExecuTorch's pass manager replaces the error of a pass with a plain Exception.
+            if not isinstance(error, _FAILURES) and type(error) is not Exception:
+                raise
             nodes = self.program.graph.nodes if self.program is not None else ()
             known = explain(error, doing, self._delegate, nodes)
             if known is None and name == "quantize":

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
@@ -257,6 +258,11 @@ def _build_user_model(model: UserModel, seed: int, allow_pickle: bool, shape: Sh
             examples = Examples.of_model(returned.inputs, returned.labels, model.reference)
             return Built(returned.module, examples, sources, returned, rest)
         if isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[0], nn.Module):
+            if isinstance(returned[1], Dataset | DataLoader):
+                raise PreparationError(
+                    f"{model.reference} returns a module and a dataset in a tuple, which has the inputs of one example",
+                    "return etui.Model(module, inputs=dataset)",
+                )
             return Built(returned[0], Examples.of(returned[1], model.reference), sources, rest=rest)
         raise PreparationError(
             f"{model.reference} does not return a module and its example inputs",

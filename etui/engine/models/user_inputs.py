@@ -196,10 +196,14 @@ def _check_alike(examples: list[Example], source: str) -> list[Example]:
                 f"the example inputs of {source} differ in structure or in a constant: example {number} and the first",
                 "give examples with the same arguments, and what varies as a tensor",
             )
-        if [(tensor.shape, tensor.dtype) for tensor in example.tensors] != shapes:
+        these = [(tensor.shape, tensor.dtype) for tensor in example.tensors]
+        if these != shapes:
+            is_other_batch = [(shape[1:], dtype) for shape, dtype in these] == [(s[1:], d) for s, d in shapes]
             raise PreparationError(
                 f"the example inputs of {source} differ in number, shape or dtype: example {number} and the first",
-                "give examples with the same number, shapes and dtypes of tensors",
+                "give batches of one size, for example with drop_last=True of a DataLoader"
+                if is_other_batch
+                else "give examples with the same number, shapes and dtypes of tensors",
             )
     return examples
 

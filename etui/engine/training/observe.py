@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
 
 from etui.engine.models.outputs import tensors_in
+
+_DROPS = re.compile(r"drop|StochasticDepth", re.IGNORECASE)
 
 _Hook = Callable[[str, nn.Module, object, object], None]
 """Is called with the path of a module, the module, its arguments and its output."""
@@ -46,7 +49,8 @@ class FirstNonFinite:
 
 
 class ZeroOutputs:
-    """Notes the modules without submodules whose outputs were zero in every observed call."""
+    """Notes the modules without submodules whose outputs were zero in every observed call, though they were given other
+    values. Those that drop values at random are not observed."""
 
     def __init__(self) -> None:
         self._zero: dict[str, bool] = {}
@@ -64,10 +68,15 @@ class ZeroOutputs:
 
     def _hook(self, path: str, module: nn.Module, arguments: object, output: object) -> None:
         place = named(path, module)
-        if self._zero.get(place, True):
-            tensors = [one for one in tensors_in(output) if one.is_floating_point() and one.numel()]
+        if self._zero.get(place, True) and not _DROPS.search(type(module).__name__):
+            tensors = _floating(output)
             if tensors:
-                self._zero[place] = not any(bool(one.any()) for one in tensors)
+                self._zero[place] = not _any(tensors) and not self._is_given_zeros(arguments)
+
+    @staticmethod
+    def _is_given_zeros(arguments: object) -> bool:
+        given = _floating(arguments)
+        return bool(given) and not _any(given)
 
 
 @contextlib.contextmanager
@@ -87,6 +96,14 @@ def _hooked(root: nn.Module, hook: _Hook, *, leaves_only: bool) -> Iterator[None
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _floating(tree: object) -> list[torch.Tensor]:
+    return [one for one in tensors_in(tree) if one.is_floating_point() and one.numel()]
+
+
+def _any(tensors: Sequence[torch.Tensor]) -> bool:
+    return any(bool(one.any()) for one in tensors)
 
 
 def _is_finite(tree: object) -> bool:

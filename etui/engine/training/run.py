@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence, Set
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -27,11 +27,24 @@ from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.jobs import TrainingJob
 from etui.spec import Shape
-from etui.training_check import FALL, LEARNING_RATES, Failure, OptimizerCheck, OptimizerName, TrainingCheck, Trial
+from etui.training_check import (
+    FALL,
+    LEARNING_RATES,
+    Failure,
+    FailureKind,
+    OptimizerCheck,
+    OptimizerName,
+    TrainingCheck,
+    Trial,
+)
 
 Log = Callable[[Event], None]
 
 _MOMENTUM = 0.9
+_HALF: dict[torch.dtype, Literal["FP16", "BF16"]] = {torch.float16: "FP16", torch.bfloat16: "BF16"}
+_ROUNDING = 16 * torch.finfo(torch.float32).eps
+"""The gradient of a parameter is a rounding error if changing the parameter by its own size would change the loss by
+less than this part, to first order. It is one of a bias before batch normalization, which removes the bias."""
 _OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
     "sgd": lambda parameters, rate: torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM),
     "adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
@@ -100,7 +113,7 @@ def check_training(
         raise PreparationError(
             f"{model.name} is an exported program, which has no training mode", "check the model that it was made from"
         ) from error
-    initial = [tensor.detach().clone() for tensor in _state(module)]
+    initial = _Weights(module)
     torch.manual_seed(job.seed)
     outputs = tensors_in(_called(model, module, batch))
     losses = choose_losses(model, outputs, batch.tensors, job.loss, batch.labels, job.seed)
@@ -111,9 +124,7 @@ def check_training(
         rates = LEARNING_RATES[name] if job.learning_rate is None else (job.learning_rate,)
         trials: list[OptimizerCheck] = []
         for rate in rates:
-            with torch.no_grad():
-                for tensor, value in zip(_state(module), initial, strict=True):
-                    tensor.copy_(value)
+            initial.restore()
             trials.append(_Loop(model, module, batch, losses, job, name, rate, trainable).run())
             if not trials[-1].needs_other_rate:
                 break
@@ -172,18 +183,23 @@ class _Loop:
         self._own_norms: dict[str, list[float]] = {}
         self._with_gradient: set[str] = set()
         self._nonzero: set[str] = set()
+        self._effective: set[str] = set()
+        """Parameters whose gradient is more than a rounding error."""
+        self._before: dict[str, torch.Tensor] = {}
+        self._overwritten: set[str] = set()
+        """Parameters that the forward pass of the last step set to their initial values again."""
         self._times: list[float] = []
         self._zero = ZeroOutputs()
         self._failures: list[Failure] = []
 
     def run(self) -> OptimizerCheck:
         """Do the steps, at most until a value is not finite, and return what was observed."""
-        before = {name: one.detach().clone() for name, one in self._trainable.items()}
+        self._before = {name: one.detach().clone() for name, one in self._trainable.items()}
         reset_peak()
         torch.manual_seed(self._seed)
         completed = all(self._step(number) for number in range(1, self._steps + 1))
         peak = status_bytes("VmHWM")
-        changed = [name for name, one in self._trainable.items() if not torch.equal(before[name], one.detach())]
+        changed = self._changed() - self._overwritten
         self._optimizer.zero_grad(set_to_none=True)
         begin = end = None
         if completed:
@@ -192,6 +208,7 @@ class _Loop:
                 statistics.fmean(self._values[-self._quarter :]),
             )
             self._judge(begin, end, changed)
+        half = next((_HALF[one.dtype] for one in self._trainable.values() if one.dtype in _HALF), None)
         return OptimizerCheck(
             optimizer=self._name,
             learning_rate=self._rate,
@@ -203,6 +220,8 @@ class _Loop:
             gradient_norms=[_finite(value) for value in self._norms],
             module_gradient_norms={name: statistics.median(values) for name, values in self._own_norms.items()},
             changed_parameters=len(changed),
+            negligible=self._negligible(changed) if completed else [],
+            half=half,
             step_ms=statistics.median(self._times[1:] or self._times) * 1e3 if self._times else None,
             peak_rss_bytes=peak,
         )
@@ -212,11 +231,13 @@ class _Loop:
         start = time.perf_counter()
         self._optimizer.zero_grad(set_to_none=True)
         generator = torch.get_rng_state()
+        changed = self._changed() if number == self._steps else set()
         if number > self._steps - self._quarter:
             with self._zero.observing(self._module):
                 loss = self._loss()
         else:
             loss = self._loss()
+        self._overwritten = changed - self._changed() if changed else set()
         self._values.append(float(loss.detach()))
         if not math.isfinite(self._values[-1]):
             self._failures.append(self._not_finite(number, generator))
@@ -236,6 +257,10 @@ class _Loop:
         self._optimizer.step()
         self._times.append(time.perf_counter() - start)
         return True
+
+    def _changed(self) -> set[str]:
+        """Return the parameters that differ from their initial values."""
+        return {name for name, one in self._trainable.items() if not torch.equal(self._before[name], one.detach())}
 
     def _loss(self) -> torch.Tensor:
         outputs = tensors_in(_called(self._model, self._module, self._batch))
@@ -260,6 +285,10 @@ class _Loop:
                 spoiled.append(name)
             elif norm > 0 or bool(gradient.any()):  # the norm of very small values is zero
                 self._nonzero.add(name)
+                if name not in self._effective:
+                    effect = _largest(gradient) * _largest(parameter)
+                    if effect > _ROUNDING * abs(self._values[-1]):
+                        self._effective.add(name)
             owner = name.rpartition(".")[0]
             by_owner[owner] = by_owner.get(owner, 0.0) + norm**2
         self._norms.append(math.sqrt(sum(by_owner.values())))
@@ -289,13 +318,24 @@ class _Loop:
             detail="" if first.place else "all outputs of modules are finite",
         )
 
-    def _judge(self, begin: float, end: float, changed: Sequence[str]) -> None:
+    def _negligible(self, changed: Set[str]) -> list[str]:
+        names = self._nonzero - self._effective - changed - self._overwritten
+        return parameter_places(self._module, [name for name in self._trainable if name in names])
+
+    def _judge(self, begin: float, end: float, changed: Set[str]) -> None:
         none = [name for name in self._trainable if name not in self._with_gradient]
         zero = [name for name in self._trainable if name in self._with_gradient and name not in self._nonzero]
-        still = [name for name in self._trainable if name in self._nonzero and name not in changed]
-        for kind, names in (("no gradient", none), ("zero gradient", zero), ("weights do not change", still)):
+        overwritten = [name for name in self._trainable if name in self._overwritten]
+        still = [name for name in self._trainable if name in self._effective - changed - self._overwritten]
+        found: tuple[tuple[FailureKind, list[str]], ...] = (
+            ("no gradient", none),
+            ("zero gradient", zero),
+            ("weights do not change", still),
+            ("weights are overwritten", overwritten),
+        )
+        for kind, names in found:
             if names:
-                self._failures.append(Failure(kind=kind, places=parameter_places(self._module, names)))  # type: ignore[arg-type]
+                self._failures.append(Failure(kind=kind, places=parameter_places(self._module, names)))
         if self._zero.places:
             self._failures.append(Failure(kind="outputs are zero", places=self._zero.places))
         if not end < FALL * begin:
@@ -322,8 +362,28 @@ def _called(model: Model, module: nn.Module, batch: Batch) -> Any:
         ) from error
 
 
-def _state(module: nn.Module) -> list[torch.Tensor]:
-    return [*module.parameters(), *module.buffers()]
+class _Weights:
+    """The parameters and buffers of a module, to begin with them again."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._parameters = [(one, one.detach().clone()) for one in module.parameters()]
+        self._buffers = [(each, dict(each._buffers)) for each in module.modules()]
+        self._values = [(one, one.detach().clone()) for one in module.buffers()]
+
+    def restore(self) -> None:
+        """Set all values as they were. Calls may have registered, replaced or resized buffers, such as caches."""
+        with torch.no_grad():
+            for module, buffers in self._buffers:
+                module._buffers.clear()
+                module._buffers.update(buffers)
+            for tensor, value in (*self._parameters, *self._values):
+                if tensor.shape != value.shape:
+                    tensor.resize_(value.shape)
+                tensor.copy_(value)
+
+
+def _largest(values: torch.Tensor) -> float:
+    return float(torch.linalg.vector_norm(values.detach(), ord=math.inf))
 
 
 def _finite(value: float) -> float | None:

@@ -189,3 +189,17 @@ class ComplexIn(nn.Module):
 
 def complexin() -> Given:
     return ComplexIn(), (torch.randn(2, 8, dtype=torch.complex64),)
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 4, 3)
+
+    def forward(self, image: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.inner(image)
+        return features * scale
+
+
+def scaled() -> Given:
+    return Scaled(), (torch.randn(1, 3, 8, 8), torch.tensor(0.5))

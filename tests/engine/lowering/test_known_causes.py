@@ -44,6 +44,7 @@ def line_of(code: str) -> int:
         ("avgpool3d", "fp32", "xnnpack", "self.pool(volume)", "aten::avg_pool3d.out", "3D pooling"),
         ("complex_", "fp32", "xnnpack", "torch.polar(", "aten::polar.out", "openvino"),
         ("volume", "fp32", "xnnpack", "self.convolution(volume)", "3D convolutions: convolution", "openvino"),
+        ("scaled", "int8", "xnnpack", "features * scale", "without dimensions", "(1,)"),
         ("volume", "int8", "xnnpack", "self.convolution(volume)", "3D convolutions: convolution", "openvino"),
     ],
 )

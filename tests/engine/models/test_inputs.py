@@ -192,6 +192,13 @@ def test_invalid_inputs_are_refused(given: object, message: str) -> None:
         Examples.of(given, "test").take(4, 0)
 
 
+@pytest.mark.parametrize(("last", "hint"), [((3, 5), "drop_last"), ((4, 4), "same number")])
+def test_a_smaller_last_batch_is_named_as_one(last: tuple[int, int], hint: str) -> None:
+    with pytest.raises(PreparationError) as raised:
+        Examples.of([(torch.zeros(4, 5),), (torch.zeros(last),)], "test").take(2, 0)
+    assert hint in raised.value.hint
+
+
 @pytest.mark.slow
 def test_evaluation_shares_no_pixel_with_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = MODELS["resnet18"].image

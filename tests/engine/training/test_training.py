@@ -19,6 +19,7 @@ from etui.engine.training.run import check_training, run_training
 from etui.errors import PreparationError, UsageError
 from etui.jobs import TrainingJob
 from etui.training_check import FALL, Failure, TrainingCheck
+from etui.wording import training_check as wording
 from tests.engine.tiny import Convolutional, Indexed
 
 MODEL = UserModel(kind="factory", path="/none/net.py", factory="net")
@@ -410,3 +411,91 @@ def test_subfolders_of_images_are_classes(net: str, tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_losses(net: str) -> None:
     first, second = run(f"{net}:net"), run(f"{net}:net")
     assert first.optimizers[0].losses == second.optimizers[0].losses
+
+
+class CachesInBuffers(nn.Module):
+    """Registers one buffer in its first call, and enlarges another in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 4)
+        self.seen: torch.Tensor
+        self.register_buffer("seen", torch.zeros(0, 4))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        if not hasattr(self, "scale"):
+            self.register_buffer("scale", torch.ones(4))
+        result: torch.Tensor = self.head(values) * self.scale
+        self.seen = torch.cat([self.seen, result.detach()])
+        return result
+
+
+def test_buffers_that_a_call_registers_or_resizes_are_restored_for_the_next_optimizer() -> None:
+    module = CachesInBuffers()
+    checked = check(module, torch.randn(4, 8), optimizers=("adam", "adam"), learning_rate=0.03)
+    first, second = checked.optimizers
+    assert checked.passed and first.losses == second.losses
+    assert len(module.seen) == 16 * 4  # of the last loop only
+
+
+def test_a_bias_before_batch_normalization_need_not_change() -> None:
+    module = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4))
+    module[0].bias.data.fill_(1.0)  # type: ignore[operator]
+    checked = check(module, torch.randn(4, 8), optimizers=("sgd",), learning_rate=0.01)
+    assert failures(checked) == {}
+    (one,) = checked.optimizers
+    assert (one.changed_parameters, one.negligible) == (5, ["0 (Linear): bias"])
+
+
+class RandomDepth(nn.Module):
+    """Drops a branch in the calls of the last quarter, as random depth may, and adds a constant of zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch, self.head, self.zeros = nn.Linear(8, 8), nn.Linear(8, 4), nn.Identity()
+        self.drop = nn.Dropout()
+        self.calls = 0
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.drop.p = 1.0 if self.calls > 12 else 0.0
+        result: torch.Tensor = self.head(values + self.drop(self.branch(values))) + self.zeros(torch.zeros(4, 4))
+        return result
+
+
+def test_dropped_values_and_zeros_that_a_layer_was_given_are_not_dead_layers() -> None:
+    assert failures(check(RandomDepth(), torch.randn(4, 8), learning_rate=0.03)) == {}
+
+
+class Overwritten(nn.Module):
+    """Sets its first weight to a constant in each call, as code that loads weights in the wrong place may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(8, 8), nn.Linear(8, 4)
+        self.loaded = self.first.weight.detach().clone()
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            self.first.weight.copy_(self.loaded)
+        result: torch.Tensor = self.head(torch.relu(self.first(values)))
+        return result
+
+
+def test_weights_that_the_forward_pass_overwrites_are_named() -> None:
+    checked = check(Overwritten(), torch.randn(4, 8), learning_rate=0.03)
+    found = failures(checked)
+    assert list(found) == ["weights are overwritten"]
+    assert found["weights are overwritten"].places == ["first (Linear): weight"]
+    assert checked.optimizers[0].changed_parameters == 3
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_parameters_in_16_bits_are_blamed_rather_than_the_learning_rate(optimizer: str) -> None:
+    module = linear()
+    module[0].weight.data.fill_(60.0)  # type: ignore[operator]
+    checked = check(module.half(), torch.randn(4, 8).half(), optimizers=(optimizer,), learning_rate=0.001)
+    (one,) = checked.optimizers
+    assert one.half == "FP16" and one.failures
+    for entry in wording.failures(checked):
+        assert "FP16" in entry.value and "learning rate" not in entry.value
