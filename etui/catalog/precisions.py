@@ -50,10 +50,10 @@ def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") 
     """Return the stable id of the arithmetic of ``precision`` for a model family on a delegate; part of a program's
     key.
 
-    ``int8`` resolves to a static recipe for convolutional networks and denoising networks, and to a dynamic recipe of linear layers for
-    transformers. A user's own model resolves when it is loaded, by whether it has convolutions: ``int8-auto``. Some
-    delegates have their own quantizer, with one recipe for all int8 precisions; ONNX Runtime implements each of the
-    common recipes with its own.
+    ``int8`` resolves to a static recipe for convolutional and denoising networks, and to a dynamic recipe of linear
+    layers for transformers. A user's own model resolves when it is loaded, by whether it has convolutions:
+    ``int8-auto``. Some delegates have their own quantizer, with one recipe for all int8 precisions; ONNX Runtime
+    implements each of the common recipes with its own.
     """
     kind = family.family if isinstance(family, ModelEntry) else family
     name = precision

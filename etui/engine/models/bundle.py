@@ -482,6 +482,7 @@ def _key(
         *([job.shape] if job.shape != OWN_SHAPE else []),
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
         *([_version("timm")] if model.source.startswith("timm:") else []),
+        *([_version("diffusers")] if model.source.startswith("diffusers:") else []),
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 

@@ -7,24 +7,32 @@ import importlib
 import torch
 from torch import nn
 
+from etui.catalog.diffusion_models import INSTALL
 from etui.catalog.models import DiffusionRecipe
+from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import Inputs
 from etui.engine.models.torchvision_shim import prepare_torchvision
+from etui.errors import PreparationError
 
 CODE = "diffusers.models.unets.unet_2d_condition"
 """The module that defines the network."""
 
 
 def create(recipe: DiffusionRecipe) -> nn.Module:
-    """Build the network as diffusers defines it."""
+    """Build the network as diffusers defines it. Raises PreparationError if diffusers cannot be imported."""
     prepare_torchvision()
-    module: nn.Module = importlib.import_module(CODE).UNet2DConditionModel(**recipe.config)
+    try:
+        code = importlib.import_module(CODE)
+    except ImportError as error:
+        raise PreparationError(
+            f"diffusers cannot be imported: {first_line(error)}", f"reinstall it: {INSTALL}"
+        ) from error
+    module: nn.Module = code.UNet2DConditionModel(**recipe.config)
     return module
 
 
 class DenoisingStep(nn.Module):
-    """One denoising step: the noise predicted for latents [N, C, H, W], time steps [N] and text embeddings
-    [N, T, W]."""
+    """One denoising step: from latents, time steps and text embeddings to the predicted noise."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -33,6 +41,7 @@ class DenoisingStep(nn.Module):
     def forward(
         self, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor
     ) -> torch.Tensor:
+        """Return the noise [N, C, H, W] in latents [N, C, H, W] at time steps [N] with text embeddings [N, T, W]."""
         noise: torch.Tensor = self.model(sample, timestep, encoder_hidden_states, return_dict=False)[0]
         return noise
 
