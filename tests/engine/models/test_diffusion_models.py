@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +21,9 @@ from etui.engine.models.build import build_raw
 from etui.engine.models.bundle import Bundle
 from etui.engine.models.inputs import catalog_inputs
 from etui.engine.models.memory_need import check_memory
+from etui.engine.summary.run import run_summary
 from etui.errors import PreparationError, WeightsError
+from etui.jobs import SummaryJob
 from etui.spec import Shape
 from tests.engine.conftest import Runner, Workshop
 from tests.engine.lowering.test_lower import sqnr_db
@@ -117,3 +120,16 @@ def test_too_little_memory_is_one_line_before_anything_is_loaded(tmp_path: Path)
 def test_enough_memory_is_not_refused(tmp_path: Path) -> None:
     root = machine_with(tmp_path, 30_000_000)
     check_memory(DIFFUSION["sd15_unet"], "prepare", root)
+
+
+@needs_diffusers
+@pytest.mark.slow
+def test_the_work_of_a_step_is_the_published_one_and_attention() -> None:
+    summary = run_summary(SummaryJob(model="sd15_unet"), ignore)
+    assert summary.parameters == 859_520_964 == DIFFUSION["sd15_unet"].parameters
+    # Published without the products of attention: github.com/Nota-NetsPresso/BK-SDM/issues/53.
+    attention = sum(each.own_macs for each in summary.modules if each.type == "Attention")
+    assert math.isclose((summary.macs or 0) - attention, 338_749_194_240, rel_tol=0.01)
+    # Levels of the UNet: positions, channels and number of transformers; each attends to itself and to 77 tokens.
+    levels = ((64 * 64, 320, 5), (32 * 32, 640, 5), (16 * 16, 1280, 5), (8 * 8, 1280, 1))
+    assert attention == sum(2 * count * places * (places + 77) * width for places, width, count in levels)
