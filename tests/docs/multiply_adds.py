@@ -51,6 +51,9 @@ def published(name: str) -> Published | None:
     """Return the published multiply-adds of a model; of torchvision's models, from the description of their weights."""
     entry = {**MODELS, **DIFFUSION}[name]
     if entry.source_kind == "torchvision":
+        from etui.engine.models.torchvision_shim import prepare_torchvision  # Imports torch.
+
+        prepare_torchvision()
         weights = importlib.import_module("torchvision.models").get_model_weights(entry.source_id).DEFAULT
         return Published(float(weights.meta["_ops"]), "torchvision's description of the weights")
     return OTHERS.get(name)
