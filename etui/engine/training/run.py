@@ -18,6 +18,7 @@ from etui.engine.explain.error_text import first_line
 from etui.engine.explain.layers import describe_failure
 from etui.engine.models.build import build
 from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.memory_need import check_memory
 from etui.engine.models.outputs import tensors_in
 from etui.engine.runtime.resident_memory import reset_peak, status_bytes
 from etui.engine.training.batch import Batch, make_batch
@@ -70,6 +71,7 @@ def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     begin("loading the model")
     model = find_model(job.model)
+    check_memory(model, "train")
     built = build(model, seed=job.seed, shape=Shape(batch=job.batch), freeze=False)
     module = built.module
 
