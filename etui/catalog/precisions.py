@@ -46,6 +46,11 @@ OTHER_NAMES: dict[str, str] = {
 """What other tools call a precision, for suggestions."""
 
 
+def is_quantized(precision: str) -> bool:
+    """Whether a precision has weights of 8 bits or fewer; not for a finished program, which is measured as it is."""
+    return precision in PRECISIONS and PRECISIONS[precision].quantized
+
+
 def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") -> str:
     """Return the stable id of the arithmetic of ``precision`` for a model family on a delegate; part of a program's
     key.
