@@ -44,6 +44,7 @@ COMMANDS = {
     "tag": ("etui.cli.tag:tag", "Add tags to runs, remove them, or print them."),
     "note": ("etui.cli.note:note", "Set or print the note of runs."),
     "cache": ("etui.cli.cache:cache", "List or clean the program cache."),
+    "data": ("etui.cli.data:data", "Check, make and download data sets of labelled images."),
     "models": ("etui.cli.models:models", "List the models and precisions."),
     "delegates": ("etui.cli.delegates:delegates", "List the delegates and their support on this machine."),
     "config": ("etui.cli.config:config", "Show the configuration file, settings and keys."),

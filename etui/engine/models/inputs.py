@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from etui.engine.models.sample_sentences import sentence
 from etui.engine.models.user_inputs import NO_LABEL, Example, Examples, content
 from etui.engine.runtime.pte_check import NAMED, runnable_method
 from etui.errors import PreparationError
+from etui.files.package_data import sample_photos
 from etui.results import InputsInfo
 from etui.spec import OWN_SHAPE, InputSize, Shape, shape_text
 
@@ -312,12 +312,7 @@ def photos(
     from PIL import Image
 
     generator = _generator(seed, stream)
-    # The photos are read from the package's folder: importing sklearn takes a second.
-    spec = find_spec("sklearn")
-    folder = Path(spec.origin).parent / "datasets" / "images" if spec is not None and spec.origin else Path()
-    paths = sorted(folder.glob("*.jpg"))
-    if not paths:
-        raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
+    paths = sample_photos()
     pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
     mean, std = mean_and_std(recipe)
     height, width = size or (recipe.size, recipe.size)
