@@ -244,7 +244,7 @@ class _Training:
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         settings = self._settings
         scales = [one for name, one in module.named_parameters() if name.endswith("log_scale")]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [one for name, one in module.named_parameters() if not name.endswith("log_scale")]},
             *([{"params": scales, "weight_decay": 0.0}] if scales else []),
         ]
@@ -432,7 +432,7 @@ def _logs(folder: Path, epochs: int) -> Iterator[Any]:
     except ImportError:
         yield _NoLogs()
         return
-    writer: Any = SummaryWriter(str(folder), purge_step=epochs + 1)  # type: ignore[no-untyped-call]
+    writer: Any = SummaryWriter(str(folder), purge_step=epochs + 1)
     try:
         yield writer
     finally:
