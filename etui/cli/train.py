@@ -140,6 +140,8 @@ def train(
 
     if keep_fp32 is not None and qat is None:
         raise UsageError("--keep-fp32 belongs to --qat", "add --qat, or leave it out")
+    if amp and qat is not None:
+        raise UsageError("--amp does not work with --qat, whose scales need FP32", "leave one of them out")
     names = [name.strip() for name in (keep_fp32 or "").split(",") if name.strip()]
     settings = TrainingSettings(
         model=find_model(model).reference,

@@ -80,7 +80,14 @@ def test_a_file_has_options_that_the_command_line_overrides(jobs: list[TrainJob]
 
 
 @pytest.mark.parametrize(
-    "arguments", [("nothing",), ("program.pte",), ("resnet18", "--keep-fp32", "fc"), ("resnet18", "--batch", "1")]
+    "arguments",
+    [
+        ("nothing",),
+        ("program.pte",),
+        ("resnet18", "--keep-fp32", "fc"),
+        ("resnet18", "--batch", "1"),
+        ("resnet18", "--amp", "--qat", "lsq"),
+    ],
 )
 def test_a_mistake_is_refused_before_anything_is_done(
     jobs: list[TrainJob], tmp_path: Path, arguments: tuple[str, ...]

@@ -95,7 +95,7 @@ class _Training:
         )  # fmt: skip
 
     def run(self) -> TrainedModel:
-        accelerator = _accelerator(amp=self._settings.amp)
+        accelerator = _accelerator()
         self._say("loading the model")
         saved = self._saved()
         if saved is None:
@@ -113,7 +113,7 @@ class _Training:
         with _logs(self._folder / LOGS, len(self._position.epochs)) as writer:
             for epoch in range(self._position.epoch, self._settings.epochs):
                 self._epoch(epoch, accelerator, prepared, writer)
-        self._module_ = accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+        self._module_ = accelerator.unwrap_model(prepared)
         return self._finished()
 
     # One epoch
@@ -171,7 +171,8 @@ class _Training:
         for group in self._optimizer_.param_groups:
             group["lr"] = rate
         self._optimizer_.zero_grad()
-        logits = prepared(batch.images.to(accelerator.device))
+        with self._precision(accelerator.device):
+            logits = prepared(batch.images.to(accelerator.device))
         loss = self._loss(logits.float(), batch.targets.to(accelerator.device))
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -182,6 +183,9 @@ class _Training:
         accelerator.backward(loss)
         self._optimizer_.step()
         return value
+
+    def _precision(self, device: torch.device) -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=self._settings.amp)
 
     def _rate(self, step: int) -> float:
         """Return the learning rate of a step: cosine annealing to zero (Loshchilov and Hutter, 2017, equation 5)."""
@@ -197,7 +201,7 @@ class _Training:
         self._say("evaluating")
         self._to_evaluation(self._module_)
         device = next(self._module_.parameters()).device
-        with torch.no_grad():
+        with torch.no_grad(), self._precision(device):
             return self._metric_of(lambda images: prepared(images.to(device)).float().cpu(), self._settings.batch)
 
     def _metric_of(self, compute: Callable[[torch.Tensor], torch.Tensor], size: int) -> float:
@@ -410,12 +414,12 @@ def _load(module: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> Non
         ) from error
 
 
-def _accelerator(*, amp: bool) -> Any:
+def _accelerator() -> Any:
     try:
         from accelerate import Accelerator
     except ImportError as error:
         raise PreparationError("training needs the package accelerate", "pip install 'etui[train]'") from error
-    return Accelerator(mixed_precision="bf16" if amp else "no", step_scheduler_with_optimizer=False)
+    return Accelerator(step_scheduler_with_optimizer=False)
 
 
 class _NoLogs:

@@ -7,9 +7,10 @@ was trained, up to the rounding of sums.
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -44,6 +45,7 @@ _MOVES = (
     torch.ops.aten.view.default,
 )
 """Operators that only move values."""
+_DROPOUTS = (torch.ops.aten.dropout.default, torch.ops.aten.dropout_.default)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -118,9 +120,7 @@ def prepare_qat(
     _share_scales(prepared)
     if not _fake_quantizations(prepared):
         raise PreparationError("nothing in this model is quantized", "train it without --qat")
-    to_evaluation(prepared)
-    for one in _fake_quantizations(prepared):
-        one.enable_observer()
+    _set_mode(prepared, training=False, observing=True)
     with torch.no_grad():
         prepared(images)
     to_training(prepared)
@@ -136,20 +136,12 @@ def first_and_last(graph: torch.fx.GraphModule) -> list[str]:
 
 def to_training(prepared: torch.fx.GraphModule) -> None:
     """Put a prepared graph into training mode; observers update scales."""
-    from torchao.quantization.pt2e import move_exported_model_to_train
-
-    move_exported_model_to_train(prepared)
-    for one in _fake_quantizations(prepared):
-        one.enable_observer()
+    _set_mode(prepared, training=True)
 
 
 def to_evaluation(prepared: torch.fx.GraphModule) -> None:
     """Put a prepared graph into evaluation mode; its scales stay as they are."""
-    from torchao.quantization.pt2e import move_exported_model_to_eval
-
-    move_exported_model_to_eval(prepared)
-    for one in _fake_quantizations(prepared):
-        one.disable_observer()
+    _set_mode(prepared, training=False)
 
 
 def convert_qat(prepared: torch.fx.GraphModule, images: torch.Tensor) -> Graph:
@@ -161,45 +153,113 @@ def convert_qat(prepared: torch.fx.GraphModule, images: torch.Tensor) -> Graph:
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
 
     to_evaluation(prepared)
+    _fold_batch_norms(prepared)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         return quantized_graph(convert_pt2e(prepared, fold_quantize=True), (images,))
+
+
+def _set_mode(prepared: torch.fx.GraphModule, *, training: bool, observing: bool | None = None) -> None:
+    nodes: Any = prepared.graph.nodes
+    for node in nodes:
+        if node.target is torch.ops.aten.batch_norm.default:
+            node.update_arg(5, training)
+        elif node.target in _DROPOUTS:
+            node.update_arg(2, training)
+    prepared.recompile()
+    for one in _fake_quantizations(prepared):
+        one.enable_observer(training if observing is None else observing)
 
 
 def _fake_quantizations(prepared: torch.fx.GraphModule) -> list[Any]:
     return [one for one in prepared.modules() if isinstance(one, (LsqFakeQuantize, FakeQuantize))]
 
 
-def _restore_unquantized(prepared: torch.fx.GraphModule) -> None:
-    """Undo the folding of batch normalization into convolutions that are not quantized, and stop counting batches.
+class _Normalized(NamedTuple):
+    """A convolution and its batch normalization in a prepared graph: conv(x, w * s) / s + b, with fake quantization of
+    w * s if it is quantized. ``weight`` and ``bias`` are the nodes of w and b, ``quantized`` that of the fake
+    quantization."""
 
-    The preparation replaces every pair by conv(x, w * s) / s and the normalization; the conversion folds only those
-    with quantized weights, and the others would not be delegated.
-    """
-    graph: Any = prepared.graph
-    for norm in [node for node in graph.nodes if node.target is torch.ops.aten.batch_norm.default]:
-        source = norm.args[0]
-        bias = None
-        if source.target is torch.ops.aten.add.Tensor:
-            source, shaped = source.args
-            bias = shaped.args[0] if shaped.target is torch.ops.aten.reshape.default else None
-        convolution = source.args[0] if source.target is torch.ops.aten.div.Tensor else None
-        if not isinstance(convolution, torch.fx.Node) or len(convolution.args) < 2:
+    norm: Any
+    convolution: Any
+    weight: Any
+    bias: Any
+    quantized: Any
+
+
+def _normalized(prepared: torch.fx.GraphModule) -> list[_Normalized]:
+    found = []
+    nodes: Any = prepared.graph.nodes
+    for norm in nodes:
+        if norm.target is not torch.ops.aten.batch_norm.default:
             continue
+        source, bias, quantized = norm.args[0], None, None
+        if source.target is torch.ops.aten.add.Tensor and source.args[1].target is torch.ops.aten.reshape.default:
+            source, bias = source.args[0], source.args[1].args[0]
+        if source.target is not torch.ops.aten.div.Tensor:
+            continue
+        convolution = source.args[0]
         scaled = convolution.args[1]
-        if not isinstance(scaled, torch.fx.Node) or scaled.target is not torch.ops.aten.mul.Tensor:
-            continue  # quantized: between them is the fake quantization
-        convolution.update_arg(1, scaled.args[0])
-        if bias is not None:
-            convolution.update_arg(2, bias)
-        norm.update_arg(0, convolution)
+        if scaled.op == "call_module":
+            quantized, scaled = scaled, scaled.args[0]
+        if scaled.target is torch.ops.aten.mul.Tensor:
+            found.append(_Normalized(norm, convolution, scaled.args[0], bias, quantized))
+    return found
+
+
+def _restore_unquantized(prepared: torch.fx.GraphModule) -> None:
+    """Undo the folding of batch normalization into convolutions that are not quantized, which the preparation does to
+    all, and stop counting batches."""
+    for one in _normalized(prepared):
+        if one.quantized is None:
+            one.convolution.update_arg(1, one.weight)
+            if one.bias is not None:
+                one.convolution.update_arg(2, one.bias)
+            one.norm.update_arg(0, one.convolution)
+    graph: Any = prepared.graph
     for node in list(graph.nodes):
-        if node.target is torch.ops.aten.add_.Tensor and str(getattr(node.args[0], "target", "")).endswith(
-            "num_batches_tracked"
-        ):
+        if node.target is torch.ops.aten.add_.Tensor and str(node.args[0].target).endswith("num_batches_tracked"):
             graph.erase_node(node)
     graph.eliminate_dead_code()
     prepared.recompile()
+
+
+@torch.no_grad()
+def _fold_batch_norms(prepared: torch.fx.GraphModule) -> None:
+    """Fold batch normalization into quantized convolutions, with the same weights that were trained. The conversion
+    does the same by matching a hundred patterns, each of which it exports."""
+
+    def value(node: Any) -> torch.Tensor:
+        found: torch.Tensor = operator.attrgetter(str(node.target))(prepared)
+        return found
+
+    def constant(name: str, tensor: torch.Tensor, before: Any) -> Any:
+        prepared.register_buffer(name, tensor)
+        with prepared.graph.inserting_before(before):
+            return prepared.graph.get_attr(name)
+
+    for number, one in enumerate(_normalized(prepared)):
+        if one.quantized is None:
+            continue
+        gamma, beta, mean, variance = (value(node) for node in one.norm.args[1:5])
+        scale = gamma / torch.sqrt(variance + _BN_EPS)
+        weight = value(one.weight)
+        shift = mean if one.bias is None else mean - value(one.bias)
+        folded = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
+        one.quantized.update_arg(0, constant(f"_folded_weight_{number}", folded, one.quantized))
+        one.convolution.update_arg(2, constant(f"_folded_bias_{number}", beta - shift * scale, one.convolution))
+        one.norm.replace_all_uses_with(one.convolution)
+    prepared.graph.eliminate_dead_code()
+    _fuse_others(prepared)
+    prepared.recompile()
+
+
+def _fuse_others(prepared: torch.fx.GraphModule) -> None:
+    """Fold batch normalization into the convolutions that stay in FP32."""
+    from torchao.quantization.pt2e.utils import _fuse_conv_bn_
+
+    _fuse_conv_bn_(prepared)
+    prepared.graph.eliminate_dead_code()
 
 
 def _share_scales(prepared: torch.fx.GraphModule) -> None:
