@@ -332,6 +332,7 @@ class TrainJob(JobFor[TrainedModel], tag="train", frozen=True, kw_only=True):
     settings: TrainingSettings
     data: str
     folder: str
+    cache_dir: str
     threads: int
     resume: bool = False
     checkpoint_batches: int = 0

@@ -21,7 +21,7 @@ LOGS = "tensorboard"
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What decides the result of a training. ``model`` is a reference as of ``etui.catalog.find``; ``size`` the height
     and width of the inputs in pixels; ``loss`` None is binary cross entropy for multi-label data, cross entropy for
-    single-label data. ``initial`` is the checkpoint that the weights come from, None for random weights."""
+    single-label data. ``initial`` is the file of the first weights, or ``pretrained``; None for random weights."""
 
     model: str
     train_split: str = "train"

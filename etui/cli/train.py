@@ -83,8 +83,9 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 @click.option("--flip/--no-flip", default=True, show_default=True,
               help="Mirror half of the training images; not for digits or text.")  # fmt: skip
 @click.option("--amp", is_flag=True, help="Compute in BF16 where PyTorch's autocast does.")
-@click.option("--init", "initial", type=FILE_PATH, metavar="FILE", shell_complete=complete_file,
-              help="FP32 checkpoint of etui train to begin with.  [default: random weights]")  # fmt: skip
+@click.option("--init", "initial", metavar="FILE|pretrained", shell_complete=complete_file,
+              help="Weights to begin with: an FP32 checkpoint of etui train, another weight file, or the published"
+                   " ones.  [default: random weights]")  # fmt: skip
 @click.option("--qat", type=click.Choice(("lsq", "pt2e")),
               help="Train with quantization to INT8: learned step sizes, or moving averages of extremes.")  # fmt: skip
 @click.option("--keep-fp32", metavar="MODULE,..",
@@ -114,7 +115,7 @@ def train(
     pixels: int,
     flip: bool,
     amp: bool,
-    initial: Path | None,
+    initial: str | None,
     qat: Any,
     keep_fp32: str | None,
     train_split: str,
@@ -159,7 +160,7 @@ def train(
         seed=seed,
         qat=qat,
         keep_fp32=None if keep_fp32 is None else tuple(name for name in names if names != ["none"]),
-        initial=None if initial is None else str(initial.absolute()),
+        initial=initial if initial in (None, "pretrained") else str(Path(str(initial)).absolute()),
     )
     done = run(
         settings, data, output, resume=resume, checkpoint_batches=checkpoint_every or 0, threads=threads, log=_log,

@@ -14,6 +14,7 @@ from etui.errors import EtuiError, UsageError
 from etui.events import Event
 from etui.host.cpus import usable_cores
 from etui.jobs import TrainJob
+from etui.paths import cache_dir
 from etui.runner.machine_lock import hold
 from etui.services.job_hints import hint_without_log
 from etui.services.one_job import JobCrashed, JobFailed, run_job
@@ -45,7 +46,8 @@ def train(
     if isinstance(model, UserModel) and model.kind != "factory":
         raise UsageError(f"{plain(settings.model)} is not source code", "give FILE.py:FACTORY of the model")
     job = TrainJob(
-        settings=settings, data=str(data.absolute()), folder=str(folder.absolute()), resume=resume,
+        settings=settings, data=str(data.absolute()), folder=str(folder.absolute()), cache_dir=str(cache_dir()),
+        resume=resume,
         checkpoint_batches=checkpoint_batches, threads=threads or usable_cores(),
     )  # fmt: skip
     try:

@@ -18,6 +18,9 @@ from etui.text import plain
 _KEY = "etui.training"
 _FORMAT = 1
 
+OWN = "etui."
+"""The beginning of the names of tensors that are not those of the model."""
+
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """What a training continues from: ``batch`` is the number of batches of ``epoch`` that are done, ``loss_sum`` the
@@ -61,6 +64,20 @@ def read_checkpoint(path: Path) -> tuple[Position, dict[str, torch.Tensor]]:
         raise PreparationError(f"{name} does not exist", "train without --resume") from error
     except (SafetensorError, OSError, msgspec.MsgspecError, ValueError) as error:
         raise PreparationError(f"{name} is damaged ({error})", "train without --resume") from error
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Return whether a file can be read as safetensors and has the position of a training."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def model_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors of the model among those of a checkpoint, by their names in the module."""
+    return {name: value for name, value in tensors.items() if not name.startswith(OWN)}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

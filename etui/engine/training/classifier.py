@@ -28,12 +28,15 @@ from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.engine.runtime.execution import LoadedProgram
 from etui.engine.training.batches import Batch, Batches
 from etui.engine.training.checkpoints import (
+    OWN,
     Position,
     load_optimizer,
+    model_tensors,
     optimizer_tensors,
     read_checkpoint,
     write_checkpoint,
 )
+from etui.engine.training.initial_weights import initialize, load_weights
 from etui.engine.training.losses import LOSSES
 from etui.engine.training.qat import convert_qat, prepare_qat, to_evaluation, to_training
 from etui.errors import PreparationError
@@ -104,8 +107,8 @@ class _Training:
         optimizer = self._optimizer(module)
         if saved is not None:
             self._position = saved[0]
-            load_optimizer(optimizer, _named(saved[1], "optimizer."))
-            torch.set_rng_state(saved[1]["random"])
+            load_optimizer(optimizer, _named(saved[1], f"{OWN}optimizer."))
+            torch.set_rng_state(saved[1][f"{OWN}random"])
         self._module_ = module
         prepared: Any = accelerator.prepare_model(module)
         self._optimizer_: Any = accelerator.prepare_optimizer(optimizer)
@@ -219,7 +222,8 @@ class _Training:
         torch.manual_seed(settings.seed)
         module = build_classifier(model, len(self._categories), settings.seed)
         if settings.initial is not None and saved is None:
-            self._initialize(module, Path(settings.initial))
+            self._say("loading the initial weights")
+            initialize(model, module, settings.initial, self._categories, Path(self._job.cache_dir), self._log)
         for parameter in module.parameters():
             parameter.requires_grad_(True)
         images = next(self._validation.evaluation(max(2, min(settings.batch, 32)))).images
@@ -230,20 +234,8 @@ class _Training:
                 images = images.repeat(2, 1, 1, 1)
             module = prepare_qat(module, images, settings.qat, settings.keep_fp32)
         if saved is not None:
-            _load(module, _named(saved, "model."), LAST)
+            load_weights(module, model_tensors(saved), LAST)
         return module
-
-    def _initialize(self, module: nn.Module, path: Path) -> None:
-        position, tensors = read_checkpoint(path)
-        if position.settings.qat is not None:
-            raise PreparationError(f"{plain(str(path))} was trained with --qat", "select an FP32 checkpoint")
-        if position.categories != self._categories:
-            raise PreparationError(
-                f"{plain(str(path))} was trained for {len(position.categories)} categories, and the data set has"
-                f" {len(self._categories)} or others",
-                "select a checkpoint of the same categories",
-            )
-        _load(module, _named(tensors, "model."), str(path))
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         settings = self._settings
@@ -285,18 +277,18 @@ class _Training:
         return position, tensors
 
     def _write(self, name: str) -> None:
-        tensors = {f"model.{key}": value for key, value in self._module_.state_dict().items()}
+        tensors = dict(self._module_.state_dict())
         if name == LAST:
             state = optimizer_tensors(getattr(self._optimizer_, "optimizer", self._optimizer_))
-            tensors |= {f"optimizer.{key}": value for key, value in state.items()}
-            tensors["random"] = torch.get_rng_state()
+            tensors |= {f"{OWN}optimizer.{key}": value for key, value in state.items()}
+            tensors[f"{OWN}random"] = torch.get_rng_state()
         write_checkpoint(self._folder / name, self._position, tensors)
 
     def _finished(self) -> TrainedModel:
         self._say("lowering the best checkpoint")
         best, tensors = read_checkpoint(self._folder / BEST)
         module = self._module_.cpu()
-        _load(module, _named(tensors, "model."), BEST)
+        load_weights(module, model_tensors(tensors), BEST)
         image = torch.zeros(1, 3, self._settings.size, self._settings.size)
         if isinstance(module, torch.fx.GraphModule) and self._settings.qat:
             graph = convert_qat(module, image)
@@ -403,15 +395,6 @@ def _refuse_existing(folder: Path) -> None:
 
 def _named(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _load(module: nn.Module, tensors: dict[str, torch.Tensor], name: str) -> None:
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise PreparationError(
-            f"{plain(name)} is a checkpoint of another architecture", "select the model that it was trained with"
-        ) from error
 
 
 def _accelerator() -> Any:

@@ -10,11 +10,16 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 
+from etui.catalog.find import find_model
+from etui.engine.models.weights import load, resolve
 from etui.engine.training import classifier
 from etui.engine.training.batches import Batches
 from etui.engine.training.checkpoints import read_checkpoint
 from etui.engine.training.classifier import metric_of, run_train
+from etui.engine.training.initial_weights import adopt, initialize
 from etui.errors import PreparationError
 from etui.events import Event
 from etui.jobs import TrainJob
@@ -61,7 +66,9 @@ def _job(net: Path, digits: Path, folder: Path, factory: str = "make", **options
     settings = TrainingSettings(model=f"{net}:{factory}", epochs=2, batch=8, size=16, seed=3, learning_rate=0.05)
     chosen = {name: options.pop(name) for name in list(options) if name in settings.__struct_fields__}
     settings = msgspec.structs.replace(settings, **chosen)
-    return TrainJob(settings=settings, data=str(digits), folder=str(folder), threads=1, **options)
+    return TrainJob(
+        settings=settings, data=str(digits), folder=str(folder), cache_dir=str(folder / "cache"), threads=1, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +131,32 @@ def test_a_checkpoint_of_another_architecture_is_refused(
     initial = str(trained[1] / BEST)
     with pytest.raises(PreparationError, match="another architecture"):
         run_train(_job(net, digits, tmp_path, "other", initial=initial), lambda event: None)
+
+
+def test_other_weights_are_adopted_except_a_last_layer_of_another_size(tmp_path: Path) -> None:
+    def net(outputs: int) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, outputs))
+
+    model = find_model("resnet18")
+    source, target = net(7), net(10)
+    random = target.state_dict()["3.weight"].clone()
+    file = tmp_path / "weights.safetensors"
+    save_file(source.state_dict(), file)
+    initialize(model, target, str(file), ("a",), tmp_path, lambda event: None)
+    assert torch.equal(target.state_dict()["0.weight"], source.state_dict()["0.weight"])
+    assert torch.equal(target.state_dict()["3.weight"], random)
+    adopt(same := net(7), source.state_dict(), "weights")
+    assert torch.equal(same.state_dict()["3.weight"], source.state_dict()["3.weight"])
+    with pytest.raises(PreparationError, match="does not fit"):
+        adopt(nn.Sequential(nn.Conv2d(3, 5, 3), nn.Linear(16, 7)), source.state_dict(), "weights")
+
+
+def test_a_checkpoint_has_the_weights_under_the_names_of_the_model(
+    trained: tuple[TrainedModel, Path], net: Path, tmp_path: Path
+) -> None:
+    weights = resolve(find_model(f"{net}:make"), str(trained[1] / BEST), 0, tmp_path, lambda event: None)
+    module = load(find_model(f"{net}:make"), weights, 0).module
+    assert torch.equal(module.state_dict()["0.weight"], read_checkpoint(trained[1] / BEST)[1]["0.weight"])
 
 
 def test_a_model_with_another_number_of_outputs_is_refused(net: Path, digits: Path, tmp_path: Path) -> None:
