@@ -33,6 +33,19 @@ FALL = 0.9
 """The loss falls if its mean over the last quarter of the steps is below this share of the mean over the first."""
 
 
+class TrainingStep(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of a check in progress: ``step`` (from 1) of ``steps`` of the loop that ``text`` describes. The loss is
+    None if it is not finite. ``left_s`` is an estimate of the seconds until all optimizers end, if no other learning
+    rate is tried."""
+
+    optimizer: str
+    text: str
+    step: int
+    steps: int
+    loss: float | None
+    left_s: float
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """A check that failed. ``places`` are the modules as ``path (class)``, with their parameters, if it is about
     parameters; ``step`` counts from 1. ``detail`` has what else is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -16,8 +17,9 @@ from etui.errors import EXIT_CROSSED, EXIT_DONE, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from etui.training_check import OptimizerName
+    from etui.training_check import OptimizerName, TrainingStep
 
+_INTERVAL_S = 5.0
 _LOSSES = ("auto", "cross-entropy", "bce", "mse", "language-modelling")
 
 
@@ -74,18 +76,18 @@ def check_training(
     PASS needs a mean loss in the last quarter of the steps that is below 0.9 of that in the first quarter. The exit
     status is 1 if a check failed with any optimizer, 4 after the time limit.
     """
+    from etui.services.check_training import TrainingOptions, last_check
     from etui.services.check_training import check_training as check
-    from etui.services.check_training import last_check
 
     names = _optimizers(optimizers)
     if last:
         done = last_check(model)
     else:
         chosen: Any = None if loss == "auto" else loss
-        done = check(
-            model, optimizers=names, loss=chosen, steps=steps, learning_rate=learning_rate, batch=batch, data=data,
-            seed=seed, limit_s=timeout, begin=_begin,
-        )  # fmt: skip
+        options = TrainingOptions(
+            optimizers=names, loss=chosen, steps=steps, learning_rate=learning_rate, batch=batch, data=data, seed=seed
+        )
+        done = check(model, options, limit_s=timeout, begin=_begin, step=_Steps())
     if as_json:
         import msgspec
 
@@ -110,6 +112,21 @@ def _optimizers(given: str) -> tuple[OptimizerName, ...]:
         what = f"unknown optimizer {unknown!r}" if unknown is not None else "no optimizer is named"
         raise UsageError(what, f"choose from {', '.join(known)}")
     return names  # type: ignore[return-value]
+
+
+class _Steps:
+    """Prints steps on a terminal, not more often than the reader needs."""
+
+    def __init__(self) -> None:
+        self._printed = time.monotonic()
+
+    def __call__(self, step: TrainingStep) -> None:
+        now = time.monotonic()
+        if now - self._printed >= _INTERVAL_S:
+            from etui.wording.training_check import step_text
+
+            self._printed = now
+            _begin(f"  {step_text(step)}")
 
 
 def _begin(line: str) -> None:

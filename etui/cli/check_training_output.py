@@ -32,9 +32,7 @@ def as_text(check: TrainingCheck) -> str:
     lines += ["", table(_COLUMNS, [wording.cells(one) for one in check.optimizers]), ""]
     lines += [wrapped_to_terminal(f"{entry.label}: {entry.value}") for entry in wording.failures(check)]
     for one in check.optimizers:
-        for sentence in (wording.tried(one), wording.negligible(one), wording.gradients(one)):
-            if sentence:
-                lines.append(wrapped_to_terminal(f"{one.optimizer}: {sentence}"))
+        lines += [wrapped_to_terminal(f"{one.optimizer}: {sentence}") for sentence in wording.sentences(one)]
     room = terminal_width()
     if room is not None:
         canvas = Canvas(

@@ -43,7 +43,7 @@ def check(folder: Path, split: str | None, as_json: bool) -> int:
     Errors stop training or evaluation, and end the command with exit status 1: annotations of another format, missing
     images, images that cannot be read or are truncated, and splits with different categories. Warnings do not: a
     category without an image in a split, and identical files within a split or in several splits, which make a result
-    look better than it is.
+    look better than it is. Of widths and heights the median is printed, and in parentheses the smallest and largest.
     """
     from etui.task_data.checking import check_data
 
@@ -80,9 +80,9 @@ _SPLIT_COLUMNS = (
     Column("images", right=True),
     Column("readable", right=True, spare=2),
     Column("without label", right=True, spare=3),
-    Column("labels per image", right=True, spare=1),
-    Column("median width px", right=True, spare=4),
-    Column("median height px", right=True, spare=4),
+    Column("labels/image", right=True, spare=1),
+    Column("width px", right=True, spare=4),
+    Column("height px", right=True, spare=4),
     Column("size MB", right=True, spare=5),
 )
 

@@ -20,12 +20,25 @@ from etui.paths import state_dir
 from etui.services.job_hints import hint_without_log
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
 from etui.text import plain
-from etui.training_check import LossName, OptimizerName, TrainingCheck
+from etui.training_check import LossName, OptimizerName, TrainingCheck, TrainingStep
 
 LIMIT_S = 600.0
 STEPS = 20
 
 _FOLDER = "training-checks"
+
+
+class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is trained: optimizers, the loss of the first output (None: chosen by the outputs), steps, learning
+    rate (None: several are tried), batch (None: that of the example inputs), a folder of inputs, and the seed."""
+
+    optimizers: tuple[OptimizerName, ...] = ("adamw",)
+    loss: LossName | None = None
+    steps: int = STEPS
+    learning_rate: float | None = None
+    batch: int | None = None
+    data: Path | None = None
+    seed: int = 0
 
 
 class TrainingTimedOut(EtuiError):
@@ -36,48 +49,58 @@ class TrainingTimedOut(EtuiError):
 
 def check_training(
     text: str,
+    options: TrainingOptions,
     *,
-    optimizers: tuple[OptimizerName, ...] = ("adamw",),
-    loss: LossName | None = None,
-    steps: int = STEPS,
-    learning_rate: float | None = None,
-    batch: int | None = None,
-    data: Path | None = None,
-    seed: int = 0,
     limit_s: float = LIMIT_S,
     begin: Callable[[str], object] = lambda text: None,
+    step: Callable[[TrainingStep], object] = lambda step: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> TrainingCheck:
     """Train a model, given by name or path, for a few steps with each optimizer, and return what was observed.
 
-    The model is trained in a separate process of low priority, which ends with this function. ``begin`` is called with
-    a line on what is done. The result is kept for ``last_check``.
+    The model is trained in a separate process of low priority, which ends with this function, and soon after
+    ``stopped`` returns True. ``begin`` is called with a line on what is done, ``step`` after each step. The result is
+    kept for ``last_check``.
 
     Raises:
         UsageError: there is no such model, it cannot be trained by its kind, or the loss or data do not fit.
         TrainingTimedOut: it took longer than ``limit_s`` seconds.
+        JobStopped: ``stopped`` returned True.
         EtuiError: the model cannot be loaded, called or trained; the message says why.
     """
     model = _trainable(text)
-    if data is not None:
-        data_files(data)
+    if options.data is not None:
+        data_files(options.data)
     job = TrainingJob(
         model=model.reference,
-        optimizers=optimizers,
-        steps=steps,
-        seed=seed,
-        loss=loss,
-        learning_rate=learning_rate,
-        batch=batch,
-        data=None if data is None else str(data.absolute()),
+        optimizers=options.optimizers,
+        steps=options.steps,
+        seed=options.seed,
+        loss=options.loss,
+        learning_rate=options.learning_rate,
+        batch=options.batch,
+        data=None if options.data is None else str(options.data.absolute()),
     )
     name = plain(model.name)
 
     def log(event: Event) -> None:
         if event.kind == "stage":
             begin(f"{name}: {event.message} ..")
+        elif event.kind == "progress":
+            done, total, left_s = event.done or 0, event.total or 0, event.left_s or 0.0
+            step(
+                TrainingStep(
+                    optimizer=event.stage or "",
+                    text=event.message,
+                    step=int(done),
+                    steps=int(total),
+                    loss=event.loss,
+                    left_s=left_s,
+                )
+            )
 
     try:
-        checked = run_job(job, limit_s=limit_s, log=log)
+        checked = run_job(job, limit_s=limit_s, log=log, stopped=stopped)
     except JobFailed as error:
         kind = UsageError if error.kind == "UsageError" else EtuiError
         raise kind(error.message, hint_without_log(error, model)) from error
@@ -105,13 +128,23 @@ def last_check(text: str) -> TrainingCheck:
     Raises:
         UsageError: there is no such model, or it was not checked yet.
     """
+    found = kept_check(text)
+    if found is None:
+        raise UsageError(f"{plain(text)} has no training check that can be read", "check it without --last")
+    return found
+
+
+def kept_check(text: str) -> TrainingCheck | None:
+    """Return the last check of a model; None if there is none that can be read.
+
+    Raises:
+        UsageError: there is no such model, or it cannot be trained by its kind.
+    """
     model = _trainable(text)
     try:
         return msgspec.json.decode(_file(model).read_bytes(), type=TrainingCheck)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise UsageError(
-            f"{plain(model.name)} has no training check that can be read", "check it without --last"
-        ) from error
+    except (OSError, ValueError, msgspec.MsgspecError):
+        return None
 
 
 def _trainable(text: str) -> Model:

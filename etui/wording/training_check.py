@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from etui import text
-from etui.training_check import FALL, Failure, FailureKind, OptimizerCheck, TrainingCheck
+from etui.training_check import FALL, Failure, FailureKind, OptimizerCheck, TrainingCheck, TrainingStep
 from etui.wording.run_sections import Entry
 
 HEADINGS = ("optimizer", "rate", "verdict", "steps", "first loss", "last loss", "time per step", "peak memory")
@@ -30,6 +30,20 @@ _TEXTS: dict[FailureKind, str] = {
     "weights are overwritten": "the forward pass sets weights to their initial values again in",
     "outputs are zero": "all outputs are zero in the last quarter of the steps in",
 }
+
+
+def verdict(check: TrainingCheck) -> str:
+    """Return whether the model trains, as a sentence without a period."""
+    failed = ", ".join(one.optimizer for one in check.optimizers if not one.passed)
+    passed = ", ".join(one.optimizer for one in check.optimizers if one.passed)
+    if not failed:
+        return f"PASS: the model trains with {passed}"
+    return f"FAIL with {failed}" + (f"; PASS with {passed}" if passed else "")
+
+
+def sentences(one: OptimizerCheck) -> list[str]:
+    """Return what else is known of the loop with an optimizer."""
+    return list(filter(None, (tried(one), negligible(one), gradients(one))))
 
 
 def entries(check: TrainingCheck) -> list[Entry]:
@@ -64,6 +78,12 @@ def cells(one: OptimizerCheck) -> list[str]:
         _NOT_ENDED if one.step_ms is None else f"{text.number(one.step_ms)} ms",
         _NOT_ENDED if one.peak_rss_bytes is None else text.size(one.peak_rss_bytes),
     ]
+
+
+def step_text(step: TrainingStep) -> str:
+    """Return a step of a check in progress with the time left."""
+    left = f", about {text.clock(step.left_s)} left" if step.left_s >= 1 else ""
+    return f"{step.text}: step {step.step:,} of {step.steps:,}, loss {_loss(step.loss)}{left}"
 
 
 def failures(check: TrainingCheck) -> list[Entry]:

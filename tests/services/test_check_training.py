@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etui.services.check_training import check_training, last_check
+from etui.services.check_training import TrainingOptions, check_training, last_check
 
 CONFIG = {
     "architectures": ["BertModel"], "model_type": "bert", "vocab_size": 50, "max_position_embeddings": 16,
@@ -22,6 +22,6 @@ def test_a_model_is_found_by_its_whole_name(tmp_path: Path, monkeypatch: pytest.
     folder = tmp_path / "net"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    checked = check_training(f"hf:{folder}", steps=4)
+    checked = check_training(f"hf:{folder}", TrainingOptions(steps=4))
     assert (checked.model, checked.trainable_elements > 0) == ("net", True)
     assert last_check(f"hf:{folder}") == checked

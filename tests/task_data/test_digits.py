@@ -26,6 +26,7 @@ def test_the_splits_are_valid_and_have_every_class(digits: Path) -> None:
         data = open_labelled_images(digits, split)
         assert data.categories == tuple("0123456789") and data.kind == "multi-label"
         assert {label for image in data.images for label in image.labels} == set(range(10))
+        assert all(list(image.labels) == sorted(image.labels) for image in data.images)
         counts[split] = len(data.images)
     assert counts == {"train": 56, "val": 12, "test": 12}
 

@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 
 from etui import text
 from etui.catalog.find import UserModel
-from etui.catalog.precisions import recipe
+from etui.catalog.precisions import is_quantized, recipe
 from etui.engine.delegates import baseline_support, delegate_support
 from etui.engine.delegates.base import BaselineSupport, BaselineWork, DelegateSupport
 from etui.engine.explain.known_causes import describe, explain
@@ -31,6 +31,7 @@ from etui.engine.lowering.source_map_builder import source_map_of
 from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.engine.lowering.unsupported import refuse_missing_kernels, refuse_unsupported, unrolled
 from etui.engine.models.bundle import Bundle, write_reference
+from etui.engine.models.memory_need import check_memory
 from etui.engine.models.module_state import unchanged
 from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.input_dtypes import program_inputs
@@ -121,6 +122,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         elif baseline is not None:
             result = _prepare_baseline(bundle, job, folder, stages, baseline)
         else:
+            check_memory(bundle.model, "quantize" if is_quantized(job.precision) else "prepare")
             result = _prepare(bundle, job, folder, stages)
         result = msgspec.structs.replace(
             result, model=bundle.model.name, precision=job.precision, delegate=job.delegate, keep_fp32=job.keep_fp32

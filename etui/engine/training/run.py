@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence, Set
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +19,7 @@ from etui.engine.explain.error_text import first_line
 from etui.engine.explain.layers import describe_failure
 from etui.engine.models.build import build
 from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.memory_need import check_memory
 from etui.engine.models.outputs import tensors_in
 from etui.engine.runtime.resident_memory import reset_peak, status_bytes
 from etui.engine.training.batch import Batch, make_batch
@@ -41,6 +43,8 @@ from etui.training_check import (
 Log = Callable[[Event], None]
 
 _MOMENTUM = 0.9
+_RECENT = 20
+"""The number of last steps whose times estimate the time left."""
 _HALF: dict[torch.dtype, Literal["FP16", "BF16"]] = {torch.float16: "FP16", torch.bfloat16: "BF16"}
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
 """The gradient of a parameter is a rounding error if changing the parameter by its own size would change the loss by
@@ -70,6 +74,7 @@ def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     begin("loading the model")
     model = find_model(job.model)
+    check_memory(model, "train")
     built = build(model, seed=job.seed, shape=Shape(batch=job.batch), freeze=False)
     module = built.module
 
@@ -85,13 +90,20 @@ def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
         return True
 
     batch = make_batch(model, built, job, accepts)
-    return check_training(model, module, batch, job, begin=begin)
+    return check_training(model, module, batch, job, begin=begin, log=log)
 
 
 def check_training(
-    model: Model, module: nn.Module, batch: Batch, job: TrainingJob, *, begin: Callable[[str], None] = lambda text: None
+    model: Model,
+    module: nn.Module,
+    batch: Batch,
+    job: TrainingJob,
+    *,
+    begin: Callable[[str], None] = lambda text: None,
+    log: Log = lambda event: None,
 ) -> TrainingCheck:
-    """Check the training of a module on one batch, for each optimizer of the job from the present weights.
+    """Check the training of a module on one batch, for each optimizer of the job from the present weights. ``log`` is
+    called with an event of progress after each step, whose stage is the optimizer.
 
     Raises:
         UsageError: the requested loss does not fit.
@@ -119,13 +131,16 @@ def check_training(
     losses = choose_losses(model, outputs, batch.tensors, job.loss, batch.labels, job.seed)
     del outputs
     checks = []
-    for name in job.optimizers:
-        begin(f"training with {name}")
+    for place, name in enumerate(job.optimizers):
         rates = LEARNING_RATES[name] if job.learning_rate is None else (job.learning_rate,)
         trials: list[OptimizerCheck] = []
+        later = (len(job.optimizers) - place - 1) * job.steps
         for rate in rates:
+            text = f"training with {name}, learning rate {rate:g}"
+            begin(text)
             initial.restore()
-            trials.append(_Loop(model, module, batch, losses, job, name, rate, trainable).run())
+            report = partial(_report_step, log, name, text, job.steps, later)
+            trials.append(_Loop(model, module, batch, losses, job, name, rate, trainable).run(report))
             if not trials[-1].needs_other_rate:
                 break
         checks.append(_best(trials))
@@ -144,6 +159,23 @@ def check_training(
         optimizers=checks,
         torch_version=torch.__version__.partition("+")[0],
         at=utc_now(),
+    )
+
+
+def _report_step(
+    log: Log, optimizer: str, text: str, steps: int, later: int, step: int, loss: float, step_s: float
+) -> None:
+    log(
+        Event(
+            kind="progress",
+            stage=optimizer,
+            message=text,
+            at=utc_now(),
+            done=step,
+            total=steps,
+            loss=_finite(loss),
+            left_s=(steps - step + later) * step_s,
+        )
     )
 
 
@@ -192,12 +224,18 @@ class _Loop:
         self._zero = ZeroOutputs()
         self._failures: list[Failure] = []
 
-    def run(self) -> OptimizerCheck:
-        """Do the steps, at most until a value is not finite, and return what was observed."""
+    def run(self, report: Callable[[int, float, float], None]) -> OptimizerCheck:
+        """Do the steps, at most until a value is not finite, and return what was observed. ``report`` is called after
+        each with its number, its loss, and the median time of a step in seconds."""
         self._before = {name: one.detach().clone() for name, one in self._trainable.items()}
         reset_peak()
         torch.manual_seed(self._seed)
-        completed = all(self._step(number) for number in range(1, self._steps + 1))
+        completed = True
+        for number in range(1, self._steps + 1):
+            completed = self._step(number)
+            report(number, self._values[-1], statistics.median(self._times[-_RECENT:]) if self._times else 0.0)
+            if not completed:
+                break
         peak = status_bytes("VmHWM")
         changed = self._changed() - self._overwritten
         self._optimizer.zero_grad(set_to_none=True)
