@@ -22,6 +22,9 @@ Bools = NDArray[np.bool_]
 RESAMPLES = 1_000
 """The number of bootstrap resamples of an interval."""
 
+LEAST_IMAGES = 30
+"""With fewer images there is no interval: resamples of so little say nothing about other images."""
+
 _LEVEL = 95.0
 _BINS = 15
 """Of the calibration error, as in Guo et al., On Calibration of Modern Neural Networks (2017)."""
@@ -31,7 +34,9 @@ _TOGETHER = 125
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """A 95 % bootstrap interval over images."""
+    """A 95 % bootstrap interval over images: the basic interval of Davison and Hinkley, Bootstrap Methods and their
+    Application (1997), chapter 5.2. Repeated images make an average precision too high, in a resample as in the data,
+    which shifts percentiles away from the true value; the basic interval is shifted towards it."""
 
     low: float
     high: float
@@ -137,7 +142,7 @@ def evaluate(
     """
     _check(scores, labels)
     values = _values(scores, labels, kind, threshold)
-    intervals = _intervals(list(_resampled(scores, labels, kind, threshold, seed, resamples)))
+    intervals = _intervals(values, list(_resampled(scores, labels, kind, threshold, seed, resamples)), least=0.0)
     estimates = {name: Estimate(value, intervals.get(name)) for name, value in values.items()}
     if kind == "single-label":
         return TaskMetrics(
@@ -202,8 +207,9 @@ def differences(
         _resampled(reference, labels, kind, thresholds[1], seed, resamples),
         strict=True,
     )
-    intervals = _intervals([{name: one[name] - two[name] for name in one} for one, two in pairs])
-    return TaskDifferences(**{name: Estimate(own[name] - other[name], intervals.get(name)) for name in own})
+    values = {name: own[name] - other[name] for name in own}
+    intervals = _intervals(values, [{name: one[name] - two[name] for name in one} for one, two in pairs], least=-1.0)
+    return TaskDifferences(**{name: Estimate(value, intervals.get(name)) for name, value in values.items()})
 
 
 def best_threshold(scores: Floats, labels: Bools) -> float | None:
@@ -272,7 +278,7 @@ def _resampled(
     scores: Floats, labels: Bools, kind: Kind, threshold: float, seed: int, resamples: int
 ) -> Iterator[dict[str, float]]:
     """Yield the metrics of each resample; the same seed draws the same images."""
-    if len(scores) > 1:
+    if len(scores) >= LEAST_IMAGES:
         yield from _weighted(scores, labels, kind, threshold, _draws(len(scores), seed, resamples))
 
 
@@ -355,14 +361,16 @@ def _counts(scores: Floats, labels: Bools, threshold: float) -> _Counts:
     return _Counts((predicted & labels).sum(axis=0), predicted.sum(axis=0), labels.sum(axis=0))
 
 
-def _intervals(values: list[dict[str, float]]) -> dict[str, Interval]:
-    """Return the percentile interval of each metric over the resamples that have it."""
-    names = {name for one in values for name in one}
+def _intervals(values: dict[str, float], resampled: list[dict[str, float]], least: float) -> dict[str, Interval]:
+    """Return the basic interval of each metric over the resamples that have it, within ``least`` and 1."""
     tail = (100.0 - _LEVEL) / 2
     found = {}
-    for name in names:
-        low, high = np.percentile([one[name] for one in values if name in one], [tail, 100.0 - tail])
-        found[name] = Interval(float(low), float(high))
+    for name, value in values.items():
+        drawn = [one[name] for one in resampled if name in one]
+        if drawn:
+            ends = np.percentile(drawn, [100.0 - tail, tail])
+            low, high = np.clip(2 * value - ends, least, 1.0)
+            found[name] = Interval(float(low), float(high))
     return found
 
 

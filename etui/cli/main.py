@@ -34,6 +34,7 @@ COMMANDS = {
     "diagram": ("etui.cli.diagram:diagram", "Draw the modules of a model and the data flow between them."),
     "check-training": ("etui.cli.check_training:check_training", "Check whether a model trains."),
     "train": ("etui.cli.train:train", "Train a classifier on labelled images, also with quantization."),
+    "evaluate": ("etui.cli.evaluate:evaluate", "Evaluate programs on labelled images, by the metrics of the task."),
     "peaks": ("etui.cli.peaks:peaks", "Measure the peaks of this machine, for rooflines."),
     "predict": ("etui.cli.predict:predict", "Predict a model in INT8 on an Arm Ethos-U, without the hardware."),
     "inspect": ("etui.cli.inspect:inspect", "Show the contents of a program, and whether it loads here."),

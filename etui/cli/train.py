@@ -178,9 +178,10 @@ def train(
 
 
 def _log(event: Event) -> None:
+    terminal = sys.stderr.isatty()
     if event.kind == "log":
-        click.echo(plain(event.message), err=True)
-    elif sys.stderr.isatty():
+        click.echo(("\r\x1b[K" if terminal else "") + plain(event.message), err=True)
+    elif terminal:
         left = "" if event.left_s is None else f", {about_seconds(event.left_s)} left"
         click.echo(f"\r\x1b[K{plain(event.message)}{left} ..\r", err=True, nl=False)
 

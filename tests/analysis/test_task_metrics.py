@@ -78,8 +78,28 @@ def test_the_interval_is_that_of_repeated_evaluations() -> None:
         having = labels[drawn].any(axis=0)
         values.append(average_precision_score(labels[drawn][:, having], scores[drawn][:, having], average="macro"))
     assert found is not None and found.interval is not None
-    expected = np.percentile(values, [2.5, 97.5])
+    expected = 2 * found.value - np.percentile(values, [97.5, 2.5])
     assert [found.interval.low, found.interval.high] == pytest.approx(list(expected), abs=1e-9)
+
+
+def test_the_interval_has_the_value_of_many_images() -> None:
+    """Percentiles of resamples would be above it: repeated images make an average precision too high."""
+    random = np.random.default_rng(0)
+    labels = random.random((6_000, 10)) < 0.15
+    scores = random.random(labels.shape)
+    true = 0.15  # scores without information have the share of positives as their area
+    contained = 0
+    for begin in range(0, 6_000, 300):
+        part = slice(begin, begin + 300)
+        found = evaluate(scores[part], labels[part], "multi-label", resamples=200).mean_average_precision
+        assert found is not None and found.interval is not None
+        contained += found.interval.low <= true <= found.interval.high
+    assert contained >= 16
+
+
+def test_few_images_have_no_interval() -> None:
+    found = evaluate(np.eye(29), np.eye(29, dtype=bool), "single-label").top1
+    assert found is not None and (found.value, found.interval) == (1.0, None)
 
 
 def test_differences_are_paired() -> None:

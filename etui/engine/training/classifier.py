@@ -45,6 +45,7 @@ from etui.files.atomic import write_file
 from etui.jobs import TrainJob
 from etui.task_data.labelled_images import LabelledImages, split_images
 from etui.task_data.preprocessing import Preprocessing
+from etui.task_data.program_metadata import TaskMetadata, write_metadata
 from etui.task_data.reading import open_labelled_images, splits_of
 from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, EpochFigures, TrainedModel
 from etui.text import plain
@@ -301,6 +302,12 @@ class _Training:
         manager, _ = lower_graph(graph, delegate_support("xnnpack"), precision, GraphStages())
         content = bytes(manager.buffer)
         write_file(self._folder / PROGRAM, content, force=True)
+        metadata = TaskMetadata(
+            categories=self._categories, kind=self._kind, preprocessing=self._preprocessing,
+            model=find_model(self._settings.model).name, data_name=self._training_data.name,
+            data_split=self._training_data.split or "", data_sha256=self._training_data.sha256,
+        )  # fmt: skip
+        write_metadata(self._folder / PROGRAM, metadata, force=True)
         self._say("evaluating the program")
         program = LoadedProgram(self._folder / PROGRAM, delegate="xnnpack")
         metric = self._metric_of(lambda images: program(program.fit((images,)))[0], 1)

@@ -25,6 +25,7 @@ from etui.events import Event
 from etui.jobs import TrainJob
 from etui.task_data.digits import make_digits
 from etui.task_data.preprocessing import Preprocessing
+from etui.task_data.program_metadata import metadata_path, read_metadata
 from etui.task_data.reading import open_labelled_images
 from etui.task_training import BEST, LAST, PROGRAM, RESULT, TrainedModel, TrainingSettings
 
@@ -89,6 +90,8 @@ def test_a_training_writes_checkpoints_a_program_and_its_result(
     assert result.program_bytes == (folder / PROGRAM).stat().st_size
     assert result.validation_sha256 == open_labelled_images(digits, "val").sha256
     assert list((folder / "tensorboard").iterdir())
+    metadata = read_metadata(metadata_path(folder / PROGRAM))
+    assert (metadata.categories, metadata.preprocessing.size) == (result.categories, (16, 16))
 
 
 class _Stopped(Exception):
