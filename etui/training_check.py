@@ -130,3 +130,44 @@ class TrainingCheck(msgspec.Struct, frozen=True, kw_only=True):
     def passed(self) -> bool:
         """Whether the model trains with every optimizer."""
         return all(one.passed for one in self.optimizers)
+
+
+class TrainingOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is trained: optimizers, the loss of the first output (None: chosen by the outputs), steps, learning
+    rate (None: several are tried), batch (None: that of the example inputs), a folder of inputs, and the seed."""
+
+    optimizers: tuple[OptimizerName, ...] = ("adamw",)
+    loss: LossName | None = None
+    steps: int = 20
+    learning_rate: float | None = None
+    batch: int | None = None
+    data: str | None = None
+    seed: int = 0
+
+
+class StoredCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A check as it is stored: the model's name and what it is found by, the options, and the machine. ``check`` is
+    None if it ended with an ``error``; a check that was cancelled is not stored."""
+
+    id: str
+    created_at: str
+    model: str
+    reference: str
+    options: TrainingOptions
+    box: str
+    cpu: str
+    versions: dict[str, str]
+    check: TrainingCheck | None = None
+    error: str | None = None
+
+
+class CheckSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored check without its losses; ``passed`` is None if it ended with an error."""
+
+    id: str
+    created_at: str
+    model: str
+    reference: str
+    passed: bool | None
+    error: str | None
+    box: str

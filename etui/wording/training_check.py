@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from etui import text
-from etui.training_check import FALL, Failure, FailureKind, OptimizerCheck, TrainingCheck, TrainingStep
+from etui.training_check import FALL, CheckSummary, Failure, FailureKind, OptimizerCheck, TrainingCheck, TrainingStep
 from etui.wording.run_sections import Entry
 
 HEADINGS = ("optimizer", "rate", "verdict", "steps", "first loss", "last loss", "time per step", "peak memory")
@@ -39,6 +39,16 @@ def verdict(check: TrainingCheck) -> str:
     if not failed:
         return f"PASS: the model trains with {passed}"
     return f"FAIL with {failed}" + (f"; PASS with {passed}" if passed else "")
+
+
+LIST_HEADINGS = ("id", "checked", "model", "verdict", "machine", "error")
+"""The headings of ``list_cells``."""
+
+
+def list_cells(stored: CheckSummary) -> list[str]:
+    """Return the cells of a stored check in a list."""
+    verdict = "error" if stored.passed is None else "PASS" if stored.passed else "FAIL"
+    return [stored.id, text.local_time(stored.created_at), stored.model, verdict, stored.box, stored.error or ""]
 
 
 def sentences(one: OptimizerCheck) -> list[str]:

@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from etui.errors import EtuiError
-from etui.services.check_training import TrainingOptions
-from etui.training_check import Failure, OptimizerCheck, TrainingCheck, TrainingStep
+from etui.store import Store
+from etui.training_check import Failure, OptimizerCheck, StoredCheck, TrainingCheck, TrainingOptions, TrainingStep
 from etui.tui.details.text_view import Paper
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.training_check import TrainingCheckScreen
@@ -63,12 +63,26 @@ def made_up(model: str = "net") -> TrainingCheck:
     )
 
 
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> dict[str, TrainingCheck]:
-    """The last checks by model."""
-    checks: dict[str, TrainingCheck] = {}
-    monkeypatch.setattr("etui.tui.screens.training_check.kept_check", checks.get)
-    return checks
+def stored(check: TrainingCheck | None, *, hour: int = 9, error: str | None = None) -> StoredCheck:
+    model = "net" if check is None else check.model
+    return StoredCheck(
+        id=f"aaaaaaaaaa{hour:02}",
+        created_at=f"2026-11-28T{hour:02}:00:00.000Z",
+        model=model,
+        reference=model,
+        options=TrainingOptions(),
+        box="bench-1",
+        cpu="a CPU",
+        versions={"torch": "2.13.0"},
+        check=check,
+        error=error,
+    )
+
+
+def keep(database: Path, *checks: StoredCheck) -> None:
+    with Store.open(database) as store:
+        for check in checks:
+            store.add_training_check(check)
 
 
 @pytest.fixture
@@ -76,11 +90,16 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, TrainingOptions]
     """What was trained; the result is made up."""
     seen: list[tuple[str, TrainingOptions]] = []
 
-    def check(model: str, options: TrainingOptions, **rest: Any) -> TrainingCheck:
+    def check(
+        model: str, options: TrainingOptions, *, keep: Callable[[StoredCheck], object], **rest: Any
+    ) -> TrainingCheck:
         seen.append((model, options))
-        return made_up(model)
+        made = made_up(model)
+        keep(stored(made, hour=10 + len(seen)))
+        return made
 
     monkeypatch.setattr("etui.tui.screens.training_check.check_training", check)
+    monkeypatch.setattr("etui.tui.screens.training_check.reference_of", lambda model: model)
     return seen
 
 
@@ -110,7 +129,7 @@ async def asked(pilot: Pilot[Any]) -> TrainingDialog:
 @pytest.mark.slow
 @pytest.mark.asyncio
 async def test_a_run_its_details_and_the_picker_lead_to_the_check(
-    database: Path, kept: dict[str, TrainingCheck], trained: list[tuple[str, TrainingOptions]]
+    database: Path, trained: list[tuple[str, TrainingOptions]]
 ) -> None:
     documents = make_documents(2)
     fill(database, documents)
@@ -125,13 +144,12 @@ async def test_a_run_its_details_and_the_picker_lead_to_the_check(
         assert "body.3 (Linear): weight, bias" in shown(pilot)
         await pilot.press("y")
         assert "body.3" in pilot.app.clipboard and "| adamw" in pilot.app.clipboard
-        kept[name] = made_up(name)
         await pilot.press("escape", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen))
         await work_done(pilot)
         await pilot.press("C")
         await ended(pilot)
-        assert len(trained) == 1  # the kept one is shown
+        assert len(trained) == 1  # the stored one is shown
         await pilot.press("escape", "escape")
         await settled(pilot)
         await pilot.press("n", "end", "ctrl+u", *"gpt2", "enter", "ctrl+l")
@@ -143,9 +161,9 @@ async def test_a_run_its_details_and_the_picker_lead_to_the_check(
 
 @pytest.mark.asyncio
 async def test_options_are_checked_and_used(
-    database: Path, tmp_path: Path, kept: dict[str, TrainingCheck], trained: list[tuple[str, TrainingOptions]]
+    database: Path, tmp_path: Path, trained: list[tuple[str, TrainingOptions]]
 ) -> None:
-    kept["net"] = made_up()
+    keep(database, stored(made_up()))
     (tmp_path / "inputs").mkdir()
     async with opened(make_app(database)) as pilot:
         pilot.app.push_screen(TrainingCheckScreen("net"))
@@ -166,7 +184,7 @@ async def test_options_are_checked_and_used(
 
 @pytest.mark.asyncio
 async def test_progress_is_shown_and_cancelling_stops_the_work(
-    database: Path, kept: dict[str, TrainingCheck], monkeypatch: pytest.MonkeyPatch
+    database: Path, trained: list[tuple[str, TrainingOptions]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopped_flags: list[Callable[[], bool]] = []
     may_end = threading.Event()
@@ -175,10 +193,12 @@ async def test_progress_is_shown_and_cancelling_stops_the_work(
         model: str,
         options: TrainingOptions,
         *,
+        keep: Callable[[StoredCheck], object],
         begin: Callable[[str], object],
         step: Callable[[TrainingStep], object],
         stopped: Callable[[], bool],
     ) -> TrainingCheck:
+        del keep
         stopped_flags.append(stopped)
         begin("net: training ..")
         for number, loss in enumerate((3.0, 2.0, None), 1):
@@ -206,6 +226,33 @@ async def test_progress_is_shown_and_cancelling_stops_the_work(
 
 
 @pytest.mark.asyncio
+async def test_stored_checks_are_shown_one_after_the_other_and_deleted(
+    database: Path, trained: list[tuple[str, TrainingOptions]]
+) -> None:
+    keep(
+        database,
+        stored(None, hour=7, error="the backward pass failed"),
+        stored(made_up()),
+        stored(made_up("other"), hour=8),
+    )
+    async with opened(make_app(database)) as pilot:
+        pilot.app.push_screen(TrainingCheckScreen("net"))
+        await ended(pilot)
+        await pilot.press("h")
+        await until(pilot, lambda: "error: the backward pass failed" in shown(pilot))
+        await pilot.press("l")
+        await until(pilot, lambda: "FAIL with sgd" in shown(pilot))
+        await pilot.press("d", "right", "enter")
+        await until(pilot, lambda: "error: the backward pass failed" in shown(pilot))
+        await pilot.press("d", "enter")  # keeps it
+        await pilot.pause()
+        await pilot.press("d", "right", "enter")
+        await until(pilot, lambda: "No check of this model is stored" in shown(pilot))
+    with Store.open(database) as store:
+        assert [one.model for one in store.training_checks()] == ["other"]
+
+
+@pytest.mark.asyncio
 async def test_a_model_that_cannot_be_trained_is_explained(database: Path, tmp_path: Path) -> None:
     program = tmp_path / "net.pte"
     program.write_bytes(b"")
@@ -217,8 +264,8 @@ async def test_a_model_that_cannot_be_trained_is_explained(database: Path, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
-def test_snapshots(snap_compare: Any, database: Path, kept: dict[str, TrainingCheck], size: str) -> None:
-    kept["net"] = made_up()
+def test_snapshots(snap_compare: Any, database: Path, trained: list[tuple[str, TrainingOptions]], size: str) -> None:
+    keep(database, stored(made_up()), stored(None, hour=8, error="the backward pass failed"))
 
     async def before(pilot: Pilot[Any]) -> None:
         await settled(pilot)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, get_args
 
 from rich.text import Text
@@ -15,9 +14,8 @@ from textual.widgets import Input, Static
 from etui.errors import EtuiError, UsageError
 from etui.files.data_files import data_files
 from etui.paths import absolute
-from etui.services.check_training import TrainingOptions
 from etui.text import plain
-from etui.training_check import LEARNING_RATES, LossName, OptimizerName
+from etui.training_check import LEARNING_RATES, LossName, OptimizerName, TrainingOptions
 from etui.tui.error_text import to_text
 from etui.tui.screens.dialog import CONFIRM, Dialog
 from etui.tui.widgets.cycle import Cycle
@@ -139,9 +137,9 @@ def _rate(text: str) -> float | None:
     return value
 
 
-def _folder(text: str) -> Path | None:
+def _folder(text: str) -> str | None:
     if not text.strip():
         return None
     folder = absolute(text.strip(), "the folder")
     data_files(folder)
-    return folder
+    return str(folder)
