@@ -144,10 +144,14 @@ def _percent(value: float | None) -> str:
 def _estimate(found: Estimate | None, sign: str = "") -> str:
     if found is None:
         return MISSING
-    text = f"{100 * found.value:{sign}.1f}"
+    text = _points(found.value, sign)
     if found.interval is None:
         return text
-    return f"{text} ({100 * found.interval.low:{sign}.1f} to {100 * found.interval.high:{sign}.1f})"
+    return f"{text} ({_points(found.interval.low, sign)} to {_points(found.interval.high, sign)})"
+
+
+def _points(value: float, sign: str) -> str:
+    return f"{round(100 * value, 1) + 0.0:{sign}.1f}"  # adding zero removes the sign of -0.0
 
 
 def as_csv(found: Evaluation) -> bytes:

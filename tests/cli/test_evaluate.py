@@ -173,6 +173,28 @@ def test_text_and_csv_have_the_values_of_json(found: Any) -> None:
     assert len([row for row in rows if row["metric"] == "average_precision"]) == 2 * len(DIGITS)
 
 
+def test_a_program_without_metadata_has_the_classes_of_its_model(programs: Path, tmp_path: Path) -> None:
+    """Its last class is torchvision's ``toilet tissue``, and scores the highest for a bright image."""
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+
+    linear = torch.nn.Linear(3, 1000)
+    with torch.no_grad():
+        linear.weight.zero_()[-1] = 1.0
+        linear.bias.zero_()[1] = 0.5
+    model = torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten(), linear).eval()
+    exported = torch.export.export(model, (torch.zeros(1, 3, 16, 16),))
+    to_edge_transform_and_lower(exported).to_executorch().save(str(tmp_path / "thousand.pte"))
+    for category, value in (("goldfish", 0), ("toilet_tissue", 255), ("tench", 0)):
+        file = tmp_path / "photos" / category / "1.png"
+        file.parent.mkdir(parents=True)
+        Image.new("RGB", (20, 16), (value,) * 3).save(file)
+    arguments = (tmp_path / "thousand.pte", "--model", "resnet18", "--data", tmp_path / "photos")
+    (found,) = evaluated(*arguments)["programs"]
+    # The class of the tench has one of many equal scores, which count as worse than all of these.
+    assert found["metrics"]["top1"]["value"] == found["metrics"]["top5"]["value"] == pytest.approx(2 / 3)
+
+
 def test_what_does_not_fit_is_one_line(programs: Path, digits: Path, folders: Path, tmp_path: Path) -> None:
     net, data = tmp_path / "net.pte", ("--data", digits, "--split", "val")
     shutil.copy(programs / "net.pte", net)
