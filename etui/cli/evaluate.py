@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -126,7 +127,21 @@ def _programs(settings: Settings, targets: tuple[str, ...], metadata: Path | Non
             found.append(_of_file(path, metadata, model))
         else:
             found += _of_runs(settings, target, metadata, model)
-    return list(dict.fromkeys(found))
+    return _named_apart(list(dict.fromkeys(found)))
+
+
+def _named_apart(programs: list[Program]) -> list[Program]:
+    """Add folders to the names of files until those of different files differ."""
+    parts = 1
+    most = max((len(one.path.parts) for one in programs), default=1)
+    while len({one.name for one in programs}) < len(programs) and parts < most:
+        parts += 1
+        counts = Counter(one.name for one in programs)
+        programs = [
+            one._replace(name="/".join(one.path.absolute().parts[-parts:])) if counts[one.name] > 1 else one
+            for one in programs
+        ]
+    return programs
 
 
 def _of_file(path: Path, metadata: Path | None, model: str | None) -> Program:

@@ -64,7 +64,7 @@ class ProgramEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     other categories.
 
     ``images_per_s`` is the rate from the first batch to the last, while reading images; ``waiting_share`` the part of
-    that time in which the program waited for images. Both depend on what else the machine does: they are no
+    that time in which the program waited for images. Both depend on what else the machine does: they are not a
     measurement of the program.
     """
 

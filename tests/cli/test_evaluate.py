@@ -173,6 +173,15 @@ def test_text_and_csv_have_the_values_of_json(found: Any) -> None:
     assert len([row for row in rows if row["metric"] == "average_precision"]) == 2 * len(DIGITS)
 
 
+def test_programs_of_one_file_name_are_named_with_their_folders(programs: Path, digits: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy" / "net.pte"
+    copy.parent.mkdir()
+    shutil.copy(programs / "net.pte", copy)
+    describe(copy)
+    found = evaluated(programs / "net.pte", copy, "--data", digits, "--split", "val", "--limit", "2")
+    assert [one["program"] for one in found["programs"]] == [f"{programs.name}/net.pte", "copy/net.pte"]
+
+
 def test_a_program_without_metadata_has_the_classes_of_its_model(programs: Path, tmp_path: Path) -> None:
     """Its last class is torchvision's ``toilet tissue``, and scores the highest for a bright image."""
     import torch
