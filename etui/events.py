@@ -58,7 +58,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``run_id`` None means it concerns the whole session (eager blocks, waiting for the machine). ``stage`` is one of
     load, export, quantize, reference, lower, write, measure, accuracy, memory, or wait. ``done`` of ``total`` and
     ``left_s`` (seconds) belong to progress; ``total`` of the stage ``measure`` is the planned number of
-    blocks. ``id`` is assigned by the database.
+    blocks. ``loss`` belongs to a step of training; None if it is not finite. ``id`` is assigned by the database.
     """
 
     kind: EventKind
@@ -70,4 +70,5 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     done: float | None = None
     total: float | None = None
     left_s: float | None = None
+    loss: float | None = None
     id: int | None = None

@@ -30,6 +30,7 @@ from etui.results import (
     WeightsInfo,
 )
 from etui.spec import OWN_SHAPE, Shape
+from etui.task_training import TrainedModel, TrainingSettings
 from etui.training_check import LossName, OptimizerName, TrainingCheck
 
 R = TypeVar("R")
@@ -318,6 +319,69 @@ class TrainingJob(JobFor[TrainingCheck], tag="training", frozen=True, kw_only=Tr
     data: str | None = None
 
 
+class TrainJob(JobFor[TrainedModel], tag="train", frozen=True, kw_only=True):
+    """Train a classifier on the labelled images of ``data``, with checkpoints in ``folder``, and lower the best.
+
+    ``resume`` continues from the last checkpoint of the folder, if there is one; ``checkpoint_batches`` is the number
+    of batches between two checkpoints within an epoch, 0 for none. The worker reports progress in steps (``done`` of
+    ``total``), and an event ``log`` for each epoch."""
+
+    worker: ClassVar[str] = "etui.engine.training.classifier:run_train"
+    doing: ClassVar[str] = "training the classifier"
+
+    settings: TrainingSettings
+    data: str
+    folder: str
+    cache_dir: str
+    threads: int
+    resume: bool = False
+    checkpoint_batches: int = 0
+
+
+class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores of images are in a file. ``categories`` are the names of their columns, ``kind`` the kind of the task
+    that they are of, ``places`` the column of each category of the data, ``threshold`` that of the program's metadata.
+
+    ``duration_s`` is the time from the first image to the last, ``waiting_s`` the part of it that the program waited
+    for images, ``running_s`` the part that it ran; ``readers`` is the number of processes that read images.
+    """
+
+    categories: tuple[str, ...]
+    places: tuple[int, ...]
+    kind: Literal["multi-label", "single-label"]
+    threshold: float | None
+    images: int
+    batch: int
+    threads: int
+    readers: int
+    duration_s: float
+    waiting_s: float
+    running_s: float
+
+
+class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
+    """Run a program on images, and write the first output, scores of shape [N, C], as ``.npy`` to the file ``scores``.
+
+    ``images`` are paths below ``folder``; ``categories`` are those of the data. How an image is prepared and what the
+    columns of the scores are is in the file ``metadata`` (``etui.task_data.program_metadata``); without it, they are
+    those of the catalog's ``model``. ``threads`` run the program, ``readers`` processes read images at the same time.
+    """
+
+    worker: ClassVar[str] = "etui.engine.measure.scores:run_scores"
+    doing: ClassVar[str] = "evaluating the program"
+
+    program: str
+    delegate: str
+    folder: str
+    images: tuple[str, ...]
+    categories: tuple[str, ...]
+    metadata: str | None
+    model: str | None
+    scores: str
+    threads: int
+    readers: int
+
+
 class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):
     """Measure the peaks of this machine with ``threads`` threads on ``cpus``: products of matrices of ``sizes`` rows
     and columns on XNNPACK and of ``torch_sizes`` in PyTorch, and memory traffic on arrays of ``array_bytes`` (0: not
@@ -352,7 +416,9 @@ class NpuJob(JobFor[NpuPrediction], tag="npu", frozen=True, kw_only=True):
 SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
-SINGLE_JOBS: tuple[type[Job], ...] = (CheckJob, SummaryJob, GraphJob, TrainingJob, PeaksJob, NpuJob)
+SINGLE_JOBS: tuple[type[Job], ...] = (
+    CheckJob, SummaryJob, GraphJob, TrainingJob, TrainJob, ScoresJob, PeaksJob, NpuJob,
+)  # fmt: skip
 """The jobs that a front end has done in a process of their own (``etui.services.one_job``)."""
 
 

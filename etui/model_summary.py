@@ -104,12 +104,12 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of a summarized model at the same shape: the newest of its precision, delegate, number of threads
+    """A run of a summarized model at the same shape: the newest of its machine, precision, delegate, number of threads
     and modules kept in FP32.
 
-    ``gmacs_per_s`` are the counted multiply-adds per second of the median latency in billions, None if nothing is
-    counted; ``size_bytes`` is the size of the program, ``keep_fp32`` are the modules excluded from its quantization.
-    """
+    ``machine`` is the name of the machine if it is another than this one, else empty. ``gmacs_per_s`` are the counted
+    multiply-adds per second of the median latency in billions, None if nothing is counted; ``size_bytes`` is the size
+    of the program, ``keep_fp32`` are the modules excluded from its quantization."""
 
     run: str
     precision: str
@@ -120,3 +120,4 @@ class MeasuredRun(msgspec.Struct, frozen=True, kw_only=True):
     gmacs_per_s: float | None
     size_bytes: int | None
     keep_fp32: list[str] = []
+    machine: str = ""

@@ -65,8 +65,10 @@ class RooflinePoint(msgspec.Struct, frozen=True, kw_only=True):
 
 class Roofline(msgspec.Struct, frozen=True, kw_only=True):
     """The points of a run in the order of the summary's modules, the whole model first; only that if the run has no
-    profile. ``operators_ms`` is the sum of the profile's operators, ``unattributed_share`` (0 to 1) the part of it
-    whose module is not known. Without ``on_cpu`` there are no peaks to compare with: those of CPUs are measured."""
+    profile. ``threads`` and ``peaks`` are those of the profile, without one of the run; the whole model is compared
+    with the peaks of the run's number of threads. ``operators_ms`` is the sum of the profile's operators,
+    ``unattributed_share`` (0 to 1) the part of it whose module is not known. Without ``on_cpu`` there are no peaks to
+    compare with: those of CPUs are measured."""
 
     run: str
     configuration: str
@@ -94,9 +96,11 @@ def points_of(
     precision: str,
     sizes: ValueBytes | None,
     peaks: MachinePeaks | None,
+    peaks_of_run: MachinePeaks | None,
 ) -> list[RooflinePoint]:
     """Return the points of a run of a model. ``side`` are the operators of its program, None if it has no profile;
-    ``sizes`` is None if they are not known."""
+    ``sizes`` is None if they are not known. ``peaks`` are those of the number of threads of the profile,
+    ``peaks_of_run`` of the run, with which the whole model is compared."""
     operators = _Operators(side.operators if side is not None else [], precision)
     work = _Work(summary, operators, precision)
     points = []
@@ -109,7 +113,8 @@ def points_of(
         elif time_ms is None:
             points.append(RooflinePoint(path=module.path, attribution="no operators"))
         else:
-            points.append(_point(module, time_ms, work.operations.get(module.path), sizes, peaks))
+            limits = peaks if module.path else peaks_of_run
+            points.append(_point(module, time_ms, work.operations.get(module.path), sizes, limits))
     return points
 
 

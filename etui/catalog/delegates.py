@@ -408,6 +408,13 @@ def needs_gpu(delegate: str) -> bool:
     return record is not None and record.needs_cuda
 
 
+def runs_on_cpu(delegate: str) -> bool:
+    """Whether the programs of a delegate or baseline are certainly executed by the CPU, on whatever machine; False for
+    names that are not known, as imported runs may have."""
+    record = RECORDS.get(delegate)
+    return record is not None and record.support == "run" and not record.needs_cuda
+
+
 def is_listed(name: str) -> bool:
     """Whether a delegate or baseline appears in lists: those that need a GPU only where they can be run."""
     return not RECORDS[name].needs_cuda or baseline(name).runs_here

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from etui.catalog.delegates import BASELINES, RECORDS, Delegate, baseline, delegates
+from etui.catalog.diffusion_models import DIFFUSION, diffusion_model
 from etui.catalog.models import ANY, MODELS, TOLERANCES, Family, ModelEntry, Outputs
 from etui.catalog.precisions import AS_IS, OTHER_NAMES, PRECISIONS, Precision, recipe
 from etui.errors import UsageError
@@ -98,6 +99,8 @@ def find_model(text: str) -> Model:
         return MODELS[name]
     if (kind := text.partition(":")[0].casefold()) in BY_SOURCE:
         return _of_source(kind, text.partition(":")[2])
+    if (name := canonical(text, DIFFUSION)) in DIFFUSION:
+        return diffusion_model(name)
     path, colon, factory = text.rpartition(":")
     if colon and path.endswith(".py"):
         if not factory.isidentifier():
@@ -115,7 +118,7 @@ def find_model(text: str) -> Model:
     if (name := canonical(text, NAMES)) in NAMES:
         guess = f"did you mean torchvision:{name}?"
         raise UsageError(f"unknown model {text!r}", guess, screen_hint=guess)
-    known = [*MODELS, *(f"torchvision:{name}" for name in NAMES)]
+    known = [*MODELS, *DIFFUSION, *(f"torchvision:{name}" for name in NAMES)]
     raise _unknown("model", text, known, f"see `etui models`, or {own}", own)
 
 
@@ -271,6 +274,8 @@ def tolerance_for(
 def _entry_of(model: str) -> ModelEntry | None:
     if model in MODELS:
         return MODELS[model]
+    if model in DIFFUSION:
+        return DIFFUSION[model]
     from etui.catalog.torchvision_models import PREFIX, torchvision_model
 
     return torchvision_model(model.removeprefix(PREFIX))

@@ -11,9 +11,16 @@ import msgspec
 
 from etui.results import Tolerance
 
-Family = Literal["cnn", "vision-transformer", "text-transformer", "multimodal-transformer", "custom"]
+Family = Literal["cnn", "vision-transformer", "text-transformer", "multimodal-transformer", "diffusion", "custom"]
 Outputs = Literal[
-    "logits", "embedding", "hidden state", "segmentation map", "image-text logits", "boxes and scores", "unknown"
+    "logits",
+    "embedding",
+    "hidden state",
+    "segmentation map",
+    "image-text logits",
+    "boxes and scores",
+    "predicted noise",
+    "unknown",
 ]
 Task = Literal["classification", "segmentation", "detection"]
 Wrapper = Literal["logits", "hidden state", "mean pooling", "text embedding", "image and text"]
@@ -58,6 +65,19 @@ class TextRecipe(msgspec.Struct, frozen=True, kw_only=True):
     padding: int = 0
 
 
+class DiffusionRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """One denoising step: latents of ``latent_channels`` x ``latent_size`` x ``latent_size``, a time step below
+    ``train_steps`` and a text embedding of ``text_length`` tokens of ``text_width`` values. ``config`` has the
+    arguments of diffusers' UNet that differ from its defaults."""
+
+    latent_channels: int
+    latent_size: int
+    text_length: int
+    text_width: int
+    train_steps: int
+    config: dict[str, object]
+
+
 class Builder(msgspec.Struct, frozen=True, kw_only=True):
     """How a transformers model is built: its class, the changes to the default configuration, and the wrapper that
     selects its output. ``code`` is the module under ``transformers.models`` that defines the class."""
@@ -89,6 +109,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     image: ImageRecipe | None = None
     text: TextRecipe | None = None
     builder: Builder | None = None
+    diffusion: DiffusionRecipe | None = None
     repeat: int = 100
     warmup: int = 5
     tolerances: dict[str, Tolerance] = {}
@@ -100,7 +121,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def source_kind(self) -> str:
-        """``torchvision``, ``timm`` or ``transformers``."""
+        """``torchvision``, ``timm``, ``transformers`` or ``diffusers``."""
         return self.source.partition(":")[0]
 
     @property

@@ -46,25 +46,32 @@ OTHER_NAMES: dict[str, str] = {
 """What other tools call a precision, for suggestions."""
 
 
+def is_quantized(precision: str) -> bool:
+    """Whether a precision has weights of 8 bits or fewer; not for a finished program, which is measured as it is."""
+    return precision in PRECISIONS and PRECISIONS[precision].quantized
+
+
 def recipe(family: ModelEntry | str, precision: str, delegate: str = "xnnpack") -> str:
     """Return the stable id of the arithmetic of ``precision`` for a model family on a delegate; part of a program's
     key.
 
-    ``int8`` resolves to a static recipe for convolutional networks and to a dynamic recipe of linear layers for
-    transformers. A user's own model resolves when it is loaded, by whether it has convolutions: ``int8-auto``. Some
-    delegates have their own quantizer, with one recipe for all int8 precisions; ONNX Runtime implements each of the
-    common recipes with its own.
+    ``int8`` resolves to a static recipe for convolutional and denoising networks, and to a dynamic recipe of linear
+    layers for transformers. A user's own model resolves when it is loaded, by whether it has convolutions:
+    ``int8-auto``. Some delegates have their own quantizer, with one recipe for all int8 precisions; ONNX Runtime
+    implements each of the common recipes with its own.
     """
     kind = family.family if isinstance(family, ModelEntry) else family
     name = precision
     if precision == "int8":
-        name = {"cnn": "int8-static", "custom": "int8-auto"}.get(kind, "int8-dynamic")
+        name = {"cnn": "int8-static", "diffusion": "int8-static", "custom": "int8-auto"}.get(kind, "int8-dynamic")
     record = RECORDS.get(delegate)
     if name.startswith("int8") and record is not None and record.int8_recipe:
         name = record.int8_recipe
         if record.recipe_by_model_kind:
-            name += {"cnn": "-convolutional", "custom": "-auto"}.get(kind, "-transformer")
-    elif name.startswith("int8-static") and kind not in {"cnn", "custom"}:
+            name += {"cnn": "-convolutional", "diffusion": "-convolutional", "custom": "-auto"}.get(
+                kind, "-transformer"
+            )
+    elif name.startswith("int8-static") and kind not in {"cnn", "diffusion", "custom"}:
         name += "-linear"
     if name.startswith("int8") and record is not None:
         name = record.recipe_prefix + name

@@ -29,7 +29,7 @@ def loss_curves(series: Sequence[tuple[str, Sequence[float | None]]], canvas: Ca
     grid, plot = start_plot(canvas, scale, "loss", top=_TOP)
     palette = canvas.palette
     vertical_axis(grid, plot, scale, palette)
-    across = Scale(low=1.0, high=float(max(2, steps)))
+    across = Scale(low=1.0, high=float(max(2, steps)), whole=True)
     horizontal_axis(grid, plot, across, "step", palette)
     for number in range(1, steps + 1):
         x = plot.column(across.place(number))

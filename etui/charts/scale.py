@@ -19,11 +19,13 @@ _LEAST_SPAN = 1e-9
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True):
-    """An axis from ``low`` to ``high``; both are positive if ``log``."""
+    """An axis from ``low`` to ``high``; both are positive if ``log``. An axis of ``whole`` numbers, such as counts, has
+    no ticks between them."""
 
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
     def place(self, value: float) -> float:
         """Return the position of a value: 0 at ``low``, 1 at ``high``; minus infinity if it has no logarithm."""
@@ -39,7 +41,8 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
             return [self.low]
         if self.log and self.high / self.low >= 4:
             return _log_ticks(self.low, self.high, most)
-        return _linear_ticks(self.low, self.high, most)
+        ticks = _linear_ticks(self.low, self.high, most)
+        return [tick for tick in ticks if tick.is_integer()] if self.whole else ticks
 
     def _end(self, value: float) -> float:
         value = bounded(value, _MOST)

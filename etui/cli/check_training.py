@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from etui.cli.complete import complete_folder, complete_model, complete_optimizers
+from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
-from etui.errors import EXIT_CROSSED, EXIT_DONE, UsageError
+from etui.errors import EXIT_CROSSED, EXIT_DONE, EtuiError, UsageError
+from etui.text import counted, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from etui.training_check import OptimizerName
+    from etui.store import Store
+    from etui.training_check import OptimizerName, StoredCheck, TrainingCheck, TrainingStep
 
+_INTERVAL_S = 5.0
+_WHAT_TO_START = "make one with: etui check-training MODEL"
 _LOSSES = ("auto", "cross-entropy", "bce", "mse", "language-modelling")
 
 
@@ -27,9 +34,11 @@ _LOSSES = ("auto", "cross-entropy", "bce", "mse", "language-modelling")
         "etui check-training gpt2 --optimizer sgd,adam,adamw --steps 40",
         "etui check-training net.py:make --loss bce --learning-rate 0.001",
         "etui check-training net.py:make --last --json | jq '.optimizers[].losses'",
+        "etui check-training --list",
+        "etui check-training --show 3f2a --json",
     )
 )
-@click.argument("model", shell_complete=complete_model)
+@click.argument("model", required=False, shell_complete=complete_model)
 @click.option("--optimizer", "optimizers", default="adamw", show_default=True, metavar="NAME,..",
               shell_complete=complete_optimizers,
               help="sgd (momentum 0.9), adam, adamw, rmsprop, adagrad; each starts from the same weights.")  # fmt: skip
@@ -50,9 +59,14 @@ _LOSSES = ("auto", "cross-entropy", "bce", "mse", "language-modelling")
 @click.option("--timeout", type=Number(min=0.1), default=600.0, show_default=True, metavar="S",
               help="Time limit in seconds.")  # fmt: skip
 @click.option("--last", is_flag=True, help="Print the last check of this model again.")
+@click.option("--list", "listing", is_flag=True, help="List the stored checks, of MODEL or of all models.")
+@click.option("--show", "shown", metavar="ID", help="Print a stored check again, by its id or the beginning of it.")
+@click.option("--delete", "deleted", multiple=True, metavar="ID", help="Delete a stored check; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the losses of all steps.")
+@click.pass_obj
 def check_training(
-    model: str,
+    settings: Settings,
+    model: str | None,
     optimizers: str,
     loss: str,
     steps: int,
@@ -62,6 +76,9 @@ def check_training(
     seed: int,
     timeout: float,
     last: bool,
+    listing: bool,
+    shown: str | None,
+    deleted: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Check whether MODEL trains, by a few training steps in a separate process.
@@ -73,31 +90,120 @@ def check_training(
 
     PASS needs a mean loss in the last quarter of the steps that is below 0.9 of that in the first quarter. The exit
     status is 1 if a check failed with any optimizer, 4 after the time limit.
+
+    Each check is stored in the database with its losses; one that ends with an error is stored with that alone, and one
+    that is interrupted is not.
     """
-    from etui.services.check_training import check_training as check
-    from etui.services.check_training import last_check
-
     names = _optimizers(optimizers)
+    if sum((last, listing, shown is not None, bool(deleted))) > 1:
+        raise UsageError("--last, --list, --show and --delete exclude each other", "use one of them")
+    if model is not None and (shown is not None or deleted):
+        raise UsageError("--show and --delete take the id of a check, without a MODEL", "leave out the model")
+    if listing:
+        return _list(settings, model, as_json)
+    if deleted:
+        with _store(settings) as store:
+            count = store.delete_training_checks(deleted)
+        click.echo(f"deleted {counted(count, 'training check')}", err=True)
+        return EXIT_DONE
+    if shown is not None:
+        with _store(settings) as store:
+            return _print_stored(store.training_check(shown), as_json)
+    if model is None:
+        raise UsageError("no model is named", "name one of `etui models`, or your own FILE.py:FACTORY")
     if last:
-        done = last_check(model)
-    else:
-        chosen: Any = None if loss == "auto" else loss
-        done = check(
-            model, optimizers=names, loss=chosen, steps=steps, learning_rate=learning_rate, batch=batch, data=data,
-            seed=seed, limit_s=timeout, begin=_begin,
-        )  # fmt: skip
+        return _print(_last(settings, model), as_json)
+    from etui.services.check_training import check_training as check
+    from etui.training_check import TrainingOptions
+
+    chosen: Any = None if loss == "auto" else loss
+    options = TrainingOptions(
+        optimizers=names,
+        loss=chosen,
+        steps=steps,
+        learning_rate=learning_rate,
+        batch=batch,
+        data=None if data is None else str(data),
+        seed=seed,
+    )
+    keep = partial(_keep, settings)
+    return _print(check(model, options, limit_s=timeout, begin=_begin, step=_Steps(), keep=keep), as_json)
+
+
+def _store(settings: Settings) -> Store:
+    store = settings.existing_store()
+    if store is None:
+        raise UsageError(f"there are no training checks yet in {settings.database}", _WHAT_TO_START)
+    return store
+
+
+def _list(settings: Settings, model: str | None, as_json: bool) -> int:
+    from etui.cli.check_training_output import list_text
+    from etui.services.check_training import reference_of
+
+    reference = None if model is None else reference_of(model)
+    store = settings.existing_store()
+    found = []
+    if store is not None:
+        with store:
+            found = store.training_checks(reference)
     if as_json:
-        import msgspec
-
-        from etui.formats.json_text import harmless
-
-        fields = {"passed": done.passed, **msgspec.to_builtins(done)}
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(fields), indent=2)))
+        _print_json(found)
+    elif found:
+        click.echo(list_text(found))
     else:
-        from etui.cli.check_training_output import as_text
+        click.echo(f"no training checks; {_WHAT_TO_START}", err=True)
+    return EXIT_DONE
 
-        click.echo(as_text(done))
-    return EXIT_DONE if done.passed else EXIT_CROSSED
+
+def _last(settings: Settings, model: str) -> TrainingCheck:
+    from etui.services.check_training import reference_of
+
+    reference = reference_of(model)
+    with _store(settings) as store:
+        last = next((one for one in store.training_checks(reference) if one.passed is not None), None)
+        check = None if last is None else store.training_check(last.id).check
+    if check is None:
+        raise UsageError(f"{plain(model)} has no stored training check with a result", "check it without --last")
+    return check
+
+
+def _keep(settings: Settings, stored: StoredCheck) -> None:
+    try:
+        with settings.open_store() as store:
+            store.add_training_check(stored)
+    except EtuiError as error:
+        click.echo(f"etui: the training check was not stored: {plain(error.message)}", err=True)
+    else:
+        _begin(f"stored as {stored.id}; list with: etui check-training --list")
+
+
+def _print(check: TrainingCheck, as_json: bool) -> int:
+    from etui.cli.check_training_output import as_text, check_fields
+
+    if as_json:
+        _print_json(check_fields(check))
+    else:
+        click.echo(as_text(check))
+    return EXIT_DONE if check.passed else EXIT_CROSSED
+
+
+def _print_stored(stored: StoredCheck, as_json: bool) -> int:
+    from etui.cli.check_training_output import stored_fields, stored_text
+
+    if as_json:
+        _print_json(stored_fields(stored))
+    else:
+        click.echo(stored_text(stored))
+    return EXIT_DONE if stored.check is None or stored.check.passed else EXIT_CROSSED
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    from etui.formats.json_text import harmless
+
+    click.echo(harmless(msgspec.json.format(msgspec.json.encode(value), indent=2)))
 
 
 def _optimizers(given: str) -> tuple[OptimizerName, ...]:
@@ -110,6 +216,21 @@ def _optimizers(given: str) -> tuple[OptimizerName, ...]:
         what = f"unknown optimizer {unknown!r}" if unknown is not None else "no optimizer is named"
         raise UsageError(what, f"choose from {', '.join(known)}")
     return names  # type: ignore[return-value]
+
+
+class _Steps:
+    """Prints steps on a terminal, not more often than the reader needs."""
+
+    def __init__(self) -> None:
+        self._printed = time.monotonic()
+
+    def __call__(self, step: TrainingStep) -> None:
+        now = time.monotonic()
+        if now - self._printed >= _INTERVAL_S:
+            from etui.wording.training_check import step_text
+
+            self._printed = now
+            _begin(f"  {step_text(step)}")
 
 
 def _begin(line: str) -> None:

@@ -103,9 +103,11 @@ def tag_items(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of a supported model, or of a file if no name begins so."""
+    from etui.catalog.diffusion_models import DIFFUSION
     from etui.catalog.models import MODELS
 
-    found = _items((name, entry.title) for name, entry in MODELS.items() if name.startswith(incomplete))
+    listed = {**MODELS, **DIFFUSION}
+    found = _items((name, entry.title) for name, entry in listed.items() if name.startswith(incomplete))
     if incomplete:
         from etui.catalog.torchvision_names import NAMES
 
@@ -130,9 +132,11 @@ def complete_model_or_run(ctx: click.Context, param: click.Parameter, incomplete
 
 def complete_models(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the last of a list of supported models."""
+    from etui.catalog.diffusion_models import DIFFUSION
     from etui.catalog.models import MODELS
 
-    return _list_items(((name, entry.title) for name, entry in MODELS.items()), incomplete)
+    listed = {**MODELS, **DIFFUSION}
+    return _list_items(((name, entry.title) for name, entry in listed.items()), incomplete)
 
 
 def complete_measured_models(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -9,7 +9,7 @@ import click
 from etui.cli.table import Column, table
 from etui.formats.json_text import harmless
 from etui.services.foresee import Basis, Foreseen, foresee
-from etui.text import about_seconds, counted
+from etui.text import about_seconds, counted, size
 
 if TYPE_CHECKING:
     from etui.cli.context import Settings
@@ -66,7 +66,10 @@ def _text(foreseen: Foreseen) -> str:
             [*columns[:_SHAPE], *columns[_SHAPE + 1 :]],
             [(*row[:_SHAPE], *row[_SHAPE + 1 :]) for row in rows],
         )
-    return f"{table(columns, rows)}\n\n{total}, {foreseen.cached} cached; time: {time}; nothing was queued"
+    lines = [f"{total}, {foreseen.cached} cached; time: {time}; nothing was queued"]
+    for name, needed in {each.model: each.memory_bytes for each in foreseen.sessions if each.memory_bytes}.items():
+        lines.append(f"preparing {name} needs about {size(needed)} of memory (estimated)")
+    return f"{table(columns, rows)}\n\n" + "\n".join(lines)
 
 
 def _time(seconds: float | None, basis: Basis) -> str:

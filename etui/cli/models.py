@@ -23,6 +23,7 @@ _TORCHVISION = (
 @click.option("--json", "as_json", is_flag=True, help="Print models and precisions as JSON.")
 def models(torchvision: bool, as_json: bool) -> None:
     """List the supported models and precisions."""
+    from etui.catalog.diffusion_models import DIFFUSION, INSTALL, is_installed
     from etui.catalog.models import MODELS
 
     if torchvision:
@@ -30,10 +31,11 @@ def models(torchvision: bool, as_json: bool) -> None:
         return
     from etui.catalog.precisions import PRECISIONS
 
+    entries = [*MODELS.values(), *DIFFUSION.values()]
     if as_json:
         import msgspec
 
-        listed = {"models": list(MODELS.values()), "precisions": list(PRECISIONS.values())}
+        listed = {"models": entries, "precisions": list(PRECISIONS.values())}
         click.echo(msgspec.json.format(msgspec.json.encode(listed), indent=2))
         return
     columns = (
@@ -44,17 +46,16 @@ def models(torchvision: bool, as_json: bool) -> None:
         Column("description", wraps=True),
     )
     rows = [
-        (entry.name, entry.family, f"{entry.parameters / 1e6:.1f} M", entry.outputs, entry.title)
-        for entry in MODELS.values()
+        (entry.name, entry.family, f"{entry.parameters / 1e6:.1f} M", entry.outputs, entry.title) for entry in entries
     ]
     click.echo(table(columns, rows))
-    click.echo(f"\n{wrapped_to_terminal(_OWN)}\n{wrapped_to_terminal(_TORCHVISION)}\n")
+    missing = "" if is_installed() else ", which is not installed"
+    diffusion = f"{' and '.join(DIFFUSION)} need the package diffusers{missing}: {INSTALL}"
+    click.echo("\n" + "\n".join(map(wrapped_to_terminal, (diffusion, _OWN, _TORCHVISION))) + "\n")
     about = [(precision.name, precision.title) for precision in PRECISIONS.values()]
     click.echo(table((Column("precision"), Column("description", wraps=True)), about))
     limits = [
-        (entry.name, f"{limit.precision}/{limit.delegate}", limit.reason)
-        for entry in MODELS.values()
-        for limit in entry.limits
+        (entry.name, f"{limit.precision}/{limit.delegate}", limit.reason) for entry in entries for limit in entry.limits
     ]
     if limits:
         click.echo()

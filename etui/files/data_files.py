@@ -9,8 +9,10 @@ from etui.errors import UsageError
 
 DataKind = Literal["images", "tensors", "JSON lines"]
 
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
 _SUFFIXES: dict[DataKind, frozenset[str]] = {
-    "images": frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}),
+    "images": IMAGE_SUFFIXES,
     "tensors": frozenset({".npz", ".safetensors"}),
     "JSON lines": frozenset({".jsonl"}),
 }

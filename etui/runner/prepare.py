@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from etui.catalog.find import UserModel
+from etui.catalog.memory_need import needed_bytes
 from etui.catalog.precisions import keeps, recipe
 from etui.errors import EtuiError
 from etui.files import private as private_files
@@ -111,7 +112,8 @@ async def prepare(session: Session, cache: ProgramCache) -> None:
         else:
             session.keep(run)
             session.say("log", f"{run.variant.label}: cached, nothing to prepare", run=run, stage="lower")
-    slots = asyncio.Semaphore(parallel_preparations(session.cores, memory_bytes()))
+    at_once = parallel_preparations(session.cores, memory_bytes(), needed_bytes(session.model, "quantize"))
+    slots = asyncio.Semaphore(at_once)
     # The calibration and reference outputs of a single program may use every core.
     threads = 1 if len(missing) > 1 else session.cores
     async with side_by_side() as group:
@@ -140,11 +142,12 @@ def _find_ranges(session: Session) -> None:
         run.prepared_with, run.dynamic = base, dims
 
 
-def parallel_preparations(cores: int, memory: int | None) -> int:
-    """Number of programs to prepare in parallel: one per core, as far as memory allows; or ``ETUI_PREPARE_JOBS``."""
+def parallel_preparations(cores: int, memory: int | None, needed: int | None = None) -> int:
+    """Number of programs to prepare in parallel: one per core, as far as memory allows; or ``ETUI_PREPARE_JOBS``.
+    ``needed`` is the estimated memory of one in bytes; None for models that are not large."""
     if chosen := prepare_jobs():
         return chosen
-    return max(1, cores if memory is None else min(cores, memory // PREPARING_BYTES))
+    return max(1, cores if memory is None else min(cores, memory // (needed or PREPARING_BYTES)))
 
 
 def _report_damage(session: Session, run: Run, message: str) -> None:

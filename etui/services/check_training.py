@@ -1,9 +1,7 @@
-"""Check in a separate process whether a model trains, and keep the last check of each model."""
+"""Check in a separate process whether a model trains."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,21 +9,17 @@ import msgspec
 
 from etui.catalog.find import Model, UserModel, find_model
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
-from etui.events import Event
-from etui.files import private as private_files
-from etui.files.atomic import write_file
+from etui.events import Event, utc_now
 from etui.files.data_files import data_files
+from etui.host.environment import read_environment
 from etui.jobs import TrainingJob
-from etui.paths import state_dir
 from etui.services.job_hints import hint_without_log
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
+from etui.store.queue import new_id, storable
 from etui.text import plain
-from etui.training_check import LossName, OptimizerName, TrainingCheck
+from etui.training_check import StoredCheck, TrainingCheck, TrainingOptions, TrainingStep
 
 LIMIT_S = 600.0
-STEPS = 20
-
-_FOLDER = "training-checks"
 
 
 class TrainingTimedOut(EtuiError):
@@ -36,82 +30,112 @@ class TrainingTimedOut(EtuiError):
 
 def check_training(
     text: str,
+    options: TrainingOptions,
     *,
-    optimizers: tuple[OptimizerName, ...] = ("adamw",),
-    loss: LossName | None = None,
-    steps: int = STEPS,
-    learning_rate: float | None = None,
-    batch: int | None = None,
-    data: Path | None = None,
-    seed: int = 0,
     limit_s: float = LIMIT_S,
     begin: Callable[[str], object] = lambda text: None,
+    step: Callable[[TrainingStep], object] = lambda step: None,
+    stopped: Callable[[], bool] = lambda: False,
+    keep: Callable[[StoredCheck], object] = lambda stored: None,
 ) -> TrainingCheck:
     """Train a model, given by name or path, for a few steps with each optimizer, and return what was observed.
 
-    The model is trained in a separate process of low priority, which ends with this function. ``begin`` is called with
-    a line on what is done. The result is kept for ``last_check``.
+    The model is trained in a separate process of low priority, which ends with this function, and soon after
+    ``stopped`` returns True. ``begin`` is called with a line on what is done, ``step`` after each step, and
+    ``keep`` with what is to be stored: the result, or the error of a check that began and failed.
 
     Raises:
         UsageError: there is no such model, it cannot be trained by its kind, or the loss or data do not fit.
         TrainingTimedOut: it took longer than ``limit_s`` seconds.
+        JobStopped: ``stopped`` returned True.
         EtuiError: the model cannot be loaded, called or trained; the message says why.
     """
     model = _trainable(text)
+    data = None if options.data is None else Path(options.data).absolute()
     if data is not None:
         data_files(data)
+        options = msgspec.structs.replace(options, data=str(data))
     job = TrainingJob(
         model=model.reference,
-        optimizers=optimizers,
-        steps=steps,
-        seed=seed,
-        loss=loss,
-        learning_rate=learning_rate,
-        batch=batch,
-        data=None if data is None else str(data.absolute()),
+        optimizers=options.optimizers,
+        steps=options.steps,
+        seed=options.seed,
+        loss=options.loss,
+        learning_rate=options.learning_rate,
+        batch=options.batch,
+        data=options.data,
     )
     name = plain(model.name)
 
     def log(event: Event) -> None:
         if event.kind == "stage":
             begin(f"{name}: {event.message} ..")
+        elif event.kind == "progress":
+            done, total, left_s = event.done or 0, event.total or 0, event.left_s or 0.0
+            step(
+                TrainingStep(
+                    optimizer=event.stage or "",
+                    text=event.message,
+                    step=int(done),
+                    steps=int(total),
+                    loss=event.loss,
+                    left_s=left_s,
+                )
+            )
 
     try:
-        checked = run_job(job, limit_s=limit_s, log=log)
-    except JobFailed as error:
-        kind = UsageError if error.kind == "UsageError" else EtuiError
-        raise kind(error.message, hint_without_log(error, model)) from error
-    except JobTimedOut as error:
-        raise TrainingTimedOut(
-            f"training {name} took longer than {limit_s:g} s",
-            "set a longer limit with --timeout, or fewer --steps or a smaller --batch",
-            screen_hint="",
-        ) from error
-    except JobCrashed as error:
-        raise EtuiError(
-            error.message.replace("the model", name, 1),
-            "choose a smaller --batch, or free memory on the machine" if error.killed else "check the model's file",
-        ) from error
-    with contextlib.suppress(OSError, EtuiError):
-        file = _file(model)
-        private_files.make_folder(file.parent, own=True)
-        write_file(file, msgspec.json.encode(checked), force=True, private=True)
+        checked = run_job(job, limit_s=limit_s, log=log, stopped=stopped)
+    except (JobFailed, JobTimedOut, JobCrashed) as failure:
+        error = _explained(failure, model, limit_s)
+        if not isinstance(error, UsageError):
+            keep(_stored(model, options, error=storable(error.message)))
+        raise error from failure
+    keep(_stored(model, options, check=checked))
     return checked
 
 
-def last_check(text: str) -> TrainingCheck:
-    """Return the last check of a model.
+def _explained(error: JobFailed | JobTimedOut | JobCrashed, model: Model, limit_s: float) -> EtuiError:
+    name = plain(model.name)
+    if isinstance(error, JobFailed):
+        kind = UsageError if error.kind == "UsageError" else EtuiError
+        return kind(error.message, hint_without_log(error, model))
+    if isinstance(error, JobTimedOut):
+        return TrainingTimedOut(
+            f"training {name} took longer than {limit_s:g} s",
+            "set a longer limit with --timeout, or fewer --steps or a smaller --batch",
+            screen_hint="",
+        )
+    return EtuiError(
+        error.message.replace("the model", name, 1),
+        "choose a smaller --batch, or free memory on the machine" if error.killed else "check the model's file",
+    )
+
+
+def _stored(
+    model: Model, options: TrainingOptions, *, check: TrainingCheck | None = None, error: str | None = None
+) -> StoredCheck:
+    environment = read_environment()
+    return StoredCheck(
+        id=new_id(),
+        created_at=utc_now(),
+        model=storable(model.name),
+        reference=storable(model.reference),
+        options=msgspec.structs.replace(options, data=None if options.data is None else storable(options.data)),
+        box=environment.box,
+        cpu=environment.cpu,
+        versions=environment.versions,
+        check=check,
+        error=error,
+    )
+
+
+def reference_of(text: str) -> str:
+    """Return what the stored checks of a model are found by.
 
     Raises:
-        UsageError: there is no such model, or it was not checked yet.
+        UsageError: there is no such model, or it cannot be trained by its kind.
     """
-    model = _trainable(text)
-    try:
-        return msgspec.json.decode(_file(model).read_bytes(), type=TrainingCheck)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise UsageError(
-            f"{plain(model.name)} has no training check that can be read", "check it without --last"
-        ) from error
+    return storable(_trainable(text).reference)
 
 
 def _trainable(text: str) -> Model:
@@ -124,8 +148,3 @@ def _trainable(text: str) -> Model:
             screen_hint="choose the model that it was made from",
         )
     return model
-
-
-def _file(model: Model) -> Path:
-    digest = hashlib.sha256(model.reference.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    return state_dir() / _FOLDER / f"{digest}.json"

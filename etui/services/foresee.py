@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from etui.catalog.memory_need import needed_bytes
+from etui.catalog.precisions import is_quantized
 from etui.services.request import is_as_is
 from etui.services.session_config import Session
 from etui.services.time_estimate import SimilarRun, by_program, estimate, is_known, newest_similar
@@ -31,12 +33,14 @@ class ForeseenProgram(msgspec.Struct, frozen=True, kw_only=True):
 
 class ForeseenSession(msgspec.Struct, frozen=True, kw_only=True):
     """A session: its programs and its time from start to end, in seconds. The time is None with the basis ``unknown``:
-    the size of the model is not known and it has no similar runs."""
+    the size of the model is not known and it has no similar runs. ``memory_bytes`` is the estimated memory that
+    preparing a program needs, for a large model whose programs are not all cached."""
 
     model: str
     programs: tuple[ForeseenProgram, ...]
     estimate_s: float | None
     basis: Basis
+    memory_bytes: int | None = None
 
 
 class Foreseen(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +83,8 @@ def _session(store: Store | None, session: Session, cache: Path, cores: int) -> 
     spec, model = session.spec, session.model
     similar: dict[Variant, SimilarRun] = {} if store is None else newest_similar(store, spec, model, cache)
     result = estimate(spec, model, similar, cores)
+    missing = [variant for variant in spec.variants if variant not in similar or not similar[variant].prepared]
+    needed = [needed_bytes(model, "quantize" if is_quantized(variant.precision) else "prepare") for variant in missing]
     is_unknown = not is_known(spec, model, similar) or spec.export_only_dir is not None
     return ForeseenSession(
         model=model.name,
@@ -93,4 +99,5 @@ def _session(store: Store | None, session: Session, cache: Path, cores: int) -> 
         ),
         estimate_s=None if is_unknown else result.seconds,
         basis="unknown" if is_unknown else result.basis,
+        memory_bytes=max(filter(None, needed), default=None),
     )

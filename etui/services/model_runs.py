@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
 from etui.analysis.keep_fp32 import kept_fp32
@@ -19,9 +20,9 @@ _MOST_DOCUMENTS = 100
 
 
 def measured_runs(store: Store, request: Request, summary: ModelSummary) -> list[MeasuredRun]:
-    """Return the newest run of each precision, delegate, number of threads and modules kept in FP32 at the shape of the
-    summary, the fastest first. Runs of another model of the same name are omitted, also those of a user's file with
-    other content.
+    """Return the newest run of each machine, precision, delegate, number of threads and modules kept in FP32 at the
+    shape of the summary: those of this machine first, and of each machine the fastest first. Runs of another model of
+    the same name are omitted, also those of a user's file with other content.
 
     Raises StoreError, and UsageError if the file of a user's model is gone.
     """
@@ -36,11 +37,11 @@ def measured_runs(store: Store, request: Request, summary: ModelSummary) -> list
             continue
         document, read = store.document(run.id, operators=False), read + 1
         kept = kept_fp32(document)
-        key = (run.precision, run.delegate, run.threads, kept)
+        key = (run.box, run.precision, run.delegate, run.threads, kept)
         is_same = is_same_file(document.model.identity, identity) and _has_inputs_of(summary, document)
         if key not in newest and is_same:
             newest[key] = _measured(run, run.latency_median_ms, summary, kept)
-    return sorted(newest.values(), key=lambda run: run.latency_ms)
+    return sorted(newest.values(), key=lambda run: (run.machine, run.latency_ms))
 
 
 def _is_at_shape(run: RunSummary, request: Request) -> bool:
@@ -68,4 +69,5 @@ def _measured(run: RunSummary, latency_ms: float, summary: ModelSummary, kept: S
         gmacs_per_s=summary.macs / latency_ms / 1e6 if summary.macs and latency_ms else None,
         size_bytes=run.size_bytes,
         keep_fp32=list(kept),
+        machine=run.box if run.box and run.box != socket.gethostname() else "",
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from etui.analysis.roofline import Roofline, ValueBytes, points_of
+from etui.catalog.delegates import runs_on_cpu
 from etui.catalog.precisions import recipe
 from etui.errors import UsageError
+from etui.machine_peaks import MachinePeaks
 from etui.model_summary import MeasuredRun, ModelSummary
 from etui.results import RunDocument
 from etui.store import Store
@@ -27,9 +29,13 @@ def roofline_of(document: RunDocument, summary: ModelSummary) -> Roofline | None
         return None
     environment, profile = document.environment, document.profile
     threads = profile.threads if profile is not None else document.threads
-    peaks = None
-    if environment is not None and threads is not None and not _is_on_gpu(document):
-        peaks = peaks_for(environment.box, environment.cpu, threads)
+    on_cpu = runs_on_cpu(document.delegate)
+
+    def measured_peaks(threads: int | None) -> MachinePeaks | None:
+        if environment is None or threads is None or not on_cpu:
+            return None
+        return peaks_for(environment.box, environment.cpu, threads)
+
     side = profile.program if profile is not None else None
     precision = document.arithmetic or document.precision
     return Roofline(
@@ -39,12 +45,20 @@ def roofline_of(document: RunDocument, summary: ModelSummary) -> Roofline | None
         host=environment.box if environment is not None else "",
         latency_ms=latency_ms,
         has_profile=side is not None,
-        points=points_of(summary, latency_ms, side, precision, _sizes(document), peaks),
-        peaks=peaks,
+        points=points_of(
+            summary,
+            latency_ms,
+            side,
+            precision,
+            _sizes(document),
+            measured_peaks(threads),
+            measured_peaks(document.threads),
+        ),
+        peaks=measured_peaks(threads),
         operators_ms=side.operators_ms if side is not None else None,
         unattributed_share=side.unmapped_share if side is not None else None,
         notes=_notes(document, summary),
-        on_cpu=not _is_on_gpu(document),
+        on_cpu=on_cpu,
     )
 
 
@@ -67,7 +81,7 @@ def run_with_roofline(store: Store | None, runs: Sequence[MeasuredRun], model: s
 def _sizes(document: RunDocument) -> ValueBytes | None:
     """Return the least sizes of values in the program of a run; None if they are not known. Dynamic quantization keeps
     activations in FP32."""
-    if _is_on_gpu(document):
+    if not runs_on_cpu(document.delegate):
         return None
     if document.arithmetic is not None or document.model.dtype:
         return _SIZES.get(document.arithmetic or document.model.dtype)
@@ -77,11 +91,6 @@ def _sizes(document: RunDocument) -> ValueBytes | None:
         dynamic = "dynamic" in recipe(document.model.family, document.precision, document.delegate)
         return ValueBytes(activation=4 if dynamic else 1, weight=1)
     return ValueBytes(activation=4, weight=0.5) if document.precision == "8da4w" else None
-
-
-def _is_on_gpu(document: RunDocument) -> bool:
-    """Whether a run was not executed by the CPU, whose peaks are measured."""
-    return any(part in {"cuda", "gpu"} for part in document.delegate.split("-"))
 
 
 def _notes(document: RunDocument, summary: ModelSummary) -> list[str]:
@@ -97,6 +106,12 @@ def _notes(document: RunDocument, summary: ModelSummary) -> list[str]:
                 f"an inference took {number(profiled_ms)} ms in the profile and {number(latency.median)} ms in the run:"
                 " the machine's speed had changed, so modules and model are not comparable"
             )
+    if profile is not None and document.threads is not None and profile.threads != document.threads:
+        own, profiled = counted(document.threads, "thread"), counted(profile.threads, "thread")
+        notes.append(
+            f"the run used {own} and its profile {profiled}: each is compared with the peaks of its own number, and"
+            " modules and model are not comparable"
+        )
     if document.dynamic:
         notes.append("the program takes a range of shapes; the summary is of one")
     return notes

@@ -174,9 +174,8 @@ def _check_model(model: Model, varied: Varied, shapes: Sequence[Shape]) -> None:
 def _check_entry(entry: ModelEntry, shape: Shape) -> None:
     if shape.input_size is not None:
         if entry.image is None:
-            raise ShapeError(
-                "input_size", f"{entry.name} takes no images", "use --sequence or --batch", screen_hint="leave it empty"
-            )
+            others = "use --batch" if entry.text is None else "use --sequence or --batch"
+            raise ShapeError("input_size", f"{entry.name} takes no images", others, screen_hint="leave it empty")
         own = (entry.image.size, entry.image.size)
         if entry.fixed_size and shape.input_size != own:
             raise ShapeError(
@@ -188,9 +187,8 @@ def _check_entry(entry: ModelEntry, shape: Shape) -> None:
             )
     if shape.sequence is not None:
         if entry.text is None:
-            raise ShapeError(
-                "sequence", f"{entry.name} takes no text", "use --input-size or --batch", screen_hint="leave it empty"
-            )
+            others = "use --batch" if entry.image is None else "use --input-size or --batch"
+            raise ShapeError("sequence", f"{entry.name} takes no text", others, screen_hint="leave it empty")
         longest = entry.longest or entry.text.length
         if shape.sequence > longest:
             raise ShapeError(

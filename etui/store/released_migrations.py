@@ -330,6 +330,24 @@ SHAPES = (
 """0008_shapes: the requested shape of the inputs and the method, which are NULL in earlier runs: the model's own. The
 order of runs by what the tables show as verdict and note."""
 
+TRAINING_CHECKS = (
+    """
+CREATE TABLE training_checks (
+    id TEXT PRIMARY KEY,
+    created_at TEXT NOT NULL,
+    model TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    passed INTEGER,
+    error TEXT,
+    box TEXT NOT NULL,
+    etui_version TEXT NOT NULL,
+    detail TEXT NOT NULL
+)""",
+    "CREATE INDEX training_checks_reference ON training_checks(reference, created_at)",
+)
+"""0009_training_checks: training checks with their losses. ``reference`` is what the model is found by; ``passed`` is
+NULL if the check ended with an error."""
+
 MIGRATIONS = {
     "0001_first": FIRST,
     "0002_pages": PAGES,
@@ -339,5 +357,6 @@ MIGRATIONS = {
     "0006_id_parts": ID_PARTS,
     "0007_interval_width": INTERVAL_WIDTH,
     "0008_shapes": SHAPES,
+    "0009_training_checks": TRAINING_CHECKS,
 }
 """All migrations by name, in order. A released entry never changes; a new one is added at the end."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
 
+from etui import __version__
 from etui.events import Event
 from etui.facts import RunSummary
 from etui.history import History
@@ -23,6 +24,7 @@ from etui.store import (
     queries,
     queue,
     run_pages,
+    training_checks,
 )
 from etui.store.analysis_queue import QueuedAnalysis
 from etui.store.batches import in_batches
@@ -31,6 +33,7 @@ from etui.store.database import Database
 from etui.store.opening import open_database
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.run_pages import Glimpse, Page, Sorting, Window
+from etui.training_check import CheckSummary, StoredCheck
 
 if TYPE_CHECKING:
     from etui.analysis.session_variance import SessionLatency
@@ -438,6 +441,30 @@ class Store:
         with self._database.read() as connection:
             for run_id in run_ids:
                 queries.check_deletable(connection, run_id)
+
+    def add_training_check(self, stored: StoredCheck) -> None:
+        """Store a training check."""
+        with self._database.write() as connection:
+            training_checks.add(connection, stored, __version__)
+
+    def training_checks(self, reference: str | None = None) -> list[CheckSummary]:
+        """Return the training checks of a model, or of all models, newest first."""
+        with self._database.read() as connection:
+            return training_checks.summaries(connection, reference)
+
+    def training_check(self, prefix: str) -> StoredCheck:
+        """Return the training check whose id begins with ``prefix``. Raises UsageError if there is none, or several are
+        found."""
+        with self._database.read() as connection:
+            return training_checks.get(connection, training_checks.resolve(connection, prefix))
+
+    def delete_training_checks(self, prefixes: Sequence[str]) -> int:
+        """Delete training checks by id or prefix, and return how many. Raises UsageError if one does not exist; none is
+        deleted then."""
+        with self._database.write() as connection:
+            return training_checks.delete(
+                connection, list(dict.fromkeys(training_checks.resolve(connection, one) for one in prefixes))
+            )
 
     def delete_runs(self, run_ids: Sequence[str]) -> int:
         """Delete runs like ``delete_in_batches``, and return how many of them existed."""

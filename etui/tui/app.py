@@ -316,6 +316,12 @@ class EtuiApp(ScreenHost, PaletteHost):
 
         self.push_screen(DiagramScreen(request, document))
 
+    def open_training_check(self, model: str) -> None:
+        """Show the last training check of a model, given by name or path, or ask how to make one."""
+        from etui.tui.screens.training_check import TrainingCheckScreen
+
+        self.push_screen(TrainingCheckScreen(model))
+
     # Actions of the registry
 
     def action_command_palette(self) -> None:

@@ -393,6 +393,17 @@ class RunActions:
 
         self.find_model(run_id, self._app.database, found, complain)
 
+    def check_training(self, run_id: str) -> None:
+        """Check whether a run's model trains, with its own shape of inputs."""
+
+        def found(request: Request) -> None:
+            self._app.open_training_check(request.model)
+
+        def complain(error: EtuiError) -> None:
+            self._app.complain(error, "Cannot check the training")
+
+        self.find_model(run_id, self._app.database, found, complain)
+
     # Measuring again
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:

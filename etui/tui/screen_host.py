@@ -86,3 +86,7 @@ class ScreenHost(App[object]):
     def open_diagram(self, request: Request, document: RunDocument | None = None) -> None:
         """Read the graph of a model and show it, with what a run measured."""
         raise NotImplementedError
+
+    def open_training_check(self, model: str) -> None:
+        """Show the last training check of a model, given by name or path, or ask how to make one."""
+        raise NotImplementedError

@@ -67,6 +67,7 @@ def models(text: str) -> list[Suggestion]:
     if words:
         suggestions += _torchvision(words, {suggestion.value for suggestion in suggestions})
         suggestions += _timm(words)
+        suggestions += _diffusion(words)
     if not words:
         suggestions.append(Suggestion(value="own model: type FILE.py:factory, .pt2 or .pte", heading=True))
         suggestions.append(Suggestion(value="or torchvision:NAME, timm:NAME, hf:FOLDER, hf:ORG/NAME", heading=True))
@@ -100,6 +101,19 @@ def _timm(words: Sequence[str]) -> list[Suggestion]:
     names.sort(key=lambda name: _distance(name, PREFIX, words))
     found = [Suggestion(value=name) for name in names[:_MOST_SHOWN]]
     return [Suggestion(value="timm", heading=True), *found] if found else []
+
+
+def _diffusion(words: Sequence[str]) -> list[Suggestion]:
+    """Return the denoising networks whose name or title contains every word, with the extra if it is missing."""
+    from etui.catalog.diffusion_models import DIFFUSION, INSTALL, is_installed  # Not needed for the first paint.
+
+    found = [
+        Suggestion(value=entry.name, about=f"{entry.parameters / 1e6:>5.1f} M  {entry.title}")
+        for entry in DIFFUSION.values()
+        if all(word in f"{entry.name} {entry.title} {entry.family}".lower() for word in words)
+    ]
+    heading = "diffusion" if is_installed() else f"diffusion: not installed: {INSTALL}"
+    return [Suggestion(value=heading, heading=True), *found] if found else []
 
 
 def _distance(name: str, prefix: str, words: Sequence[str]) -> int:

@@ -59,7 +59,8 @@ def _saved(measured: Sequence[MeasuredRun]) -> list[str]:
     for run in measured:
         if run.size_bytes is not None:
             kept = f" with {text.counted(len(run.keep_fp32), 'module')} in FP32" if run.keep_fp32 else ""
-            name = f"{_PRECISIONS.get(run.precision, run.precision)}/{run.delegate}{kept}"
+            machine = f" on {run.machine}" if run.machine else ""
+            name = f"{_PRECISIONS.get(run.precision, run.precision)}/{run.delegate}{kept}{machine}"
             saved.setdefault(name, run.size_bytes)
     return [f"{name} {text.size(size)}" for name, size in sorted(saved.items(), key=lambda item: -item[1])]
 
@@ -69,6 +70,7 @@ def _run(run: MeasuredRun) -> str:
     parts += [f"{text.number(run.gmacs_per_s)} GMAC/s"] if run.gmacs_per_s is not None else []
     parts += [f"{text.counted(len(run.keep_fp32), 'module')} in FP32"] if run.keep_fp32 else []
     parts += [text.counted(run.threads, "thread")] if run.threads is not None else []
+    parts += [f"on {run.machine}"] if run.machine else []
     return f"{', '.join(parts)} ({run.run[:6]})"
 
 

@@ -114,7 +114,7 @@ def _entries(roofline: Roofline) -> Iterator[Entry]:
         if not roofline.peaks.calm:
             yield Entry("note", "other programs were busy while the peaks were measured: they may be higher", "warn")
     elif not roofline.on_cpu:
-        yield Entry("measured peaks", "those of the CPU do not apply to this run on a GPU")
+        yield Entry("measured peaks", "those of the CPU do not apply to this run, which was not executed by it")
     else:
         threads = f" with {text.counted(roofline.threads, 'thread')}" if roofline.threads is not None else ""
         command = f"etui peaks --threads {roofline.threads}" if roofline.threads is not None else "etui peaks"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from etui import text
-from etui.training_check import FALL, Failure, FailureKind, OptimizerCheck, TrainingCheck
+from etui.training_check import FALL, CheckSummary, Failure, FailureKind, OptimizerCheck, TrainingCheck, TrainingStep
 from etui.wording.run_sections import Entry
 
 HEADINGS = ("optimizer", "rate", "verdict", "steps", "first loss", "last loss", "time per step", "peak memory")
@@ -14,8 +14,8 @@ HEADINGS = ("optimizer", "rate", "verdict", "steps", "first loss", "last loss", 
 
 CRITERION = (
     f"PASS: the mean loss of the last quarter of the steps is below {FALL:g} of the first quarter's; every trainable"
-    " parameter gets a finite gradient that is not zero, and changes unless it is a rounding error; no layer's outputs are all zero. Times and memory"
-    " are those of this check, not a benchmark."
+    " parameter gets a finite gradient that is not zero, and changes, unless its gradient is a rounding error; no layer"
+    " makes only zeros. Times and memory are those of this check, not a benchmark."
 )
 _MOST_PLACES = 8
 _NOT_ENDED = "-"
@@ -27,8 +27,33 @@ _TEXTS: dict[FailureKind, str] = {
     "no gradient": "no gradient reaches",
     "zero gradient": "the gradient is zero in every step in",
     "weights do not change": "weights do not change in",
+    "weights are overwritten": "the forward pass sets weights to their initial values again in",
     "outputs are zero": "all outputs are zero in the last quarter of the steps in",
 }
+
+
+def verdict(check: TrainingCheck) -> str:
+    """Return whether the model trains, as a sentence without a period."""
+    failed = ", ".join(one.optimizer for one in check.optimizers if not one.passed)
+    passed = ", ".join(one.optimizer for one in check.optimizers if one.passed)
+    if not failed:
+        return f"PASS: the model trains with {passed}"
+    return f"FAIL with {failed}" + (f"; PASS with {passed}" if passed else "")
+
+
+LIST_HEADINGS = ("id", "checked", "model", "verdict", "machine", "error")
+"""The headings of ``list_cells``."""
+
+
+def list_cells(stored: CheckSummary) -> list[str]:
+    """Return the cells of a stored check in a list."""
+    verdict = "error" if stored.passed is None else "PASS" if stored.passed else "FAIL"
+    return [stored.id, text.local_time(stored.created_at), stored.model, verdict, stored.box, stored.error or ""]
+
+
+def sentences(one: OptimizerCheck) -> list[str]:
+    """Return what else is known of the loop with an optimizer."""
+    return list(filter(None, (tried(one), negligible(one), gradients(one))))
 
 
 def entries(check: TrainingCheck) -> list[Entry]:
@@ -63,6 +88,12 @@ def cells(one: OptimizerCheck) -> list[str]:
         _NOT_ENDED if one.step_ms is None else f"{text.number(one.step_ms)} ms",
         _NOT_ENDED if one.peak_rss_bytes is None else text.size(one.peak_rss_bytes),
     ]
+
+
+def step_text(step: TrainingStep) -> str:
+    """Return a step of a check in progress with the time left."""
+    left = f", about {text.clock(step.left_s)} left" if step.left_s >= 1 else ""
+    return f"{step.text}: step {step.step:,} of {step.steps:,}, loss {_loss(step.loss)}{left}"
 
 
 def failures(check: TrainingCheck) -> list[Entry]:
@@ -134,10 +165,19 @@ def failure(one: Failure, check: OptimizerCheck) -> str:
         elif one.detail:
             line += f"; {one.detail}"
         return _with_hint(line, one, check)
-    return f"{line} {_listed(one.places)}"
+    line = f"{line} {_listed(one.places)}"
+    return _with_hint(line, one, check) if one.kind == "weights do not change" else line
 
 
 def _with_hint(line: str, one: Failure, check: OptimizerCheck) -> str:
+    if check.half is not None and (one.step is None or one.step > 1):
+        overflows = " and the state of optimizers overflows or vanishes" if check.half == "FP16" else ""
+        return (
+            f"{line}; the parameters are {check.half}, in which small updates are lost{overflows}: keep them in FP32,"
+            " and compute in 16 bits with torch.autocast"
+        )
+    if one.kind == "weights do not change":
+        return f"{line}; the learning rate {check.learning_rate:g} may be too small"
     rising = one.kind == "loss does not fall" and one.step is not None
     diverged = one.kind != "loss does not fall" and one.step is not None and one.step > 1
     if rising or diverged:

@@ -22,7 +22,7 @@ def points(
     sizes: ValueBytes | None = FLOATS,
     limits: MachinePeaks | None = None,
 ) -> dict[str, RooflinePoint]:
-    found = points_of(net(), latency_ms, operators, precision, sizes, limits)
+    found = points_of(net(), latency_ms, operators, precision, sizes, limits, limits)
     return {point.path: point for point in found}
 
 
@@ -115,6 +115,6 @@ def test_unknown_work_has_no_rate() -> None:
         for module in summary.modules
     ]
     unknown = msgspec.structs.replace(summary, modules=modules)
-    found = {point.path: point for point in points_of(unknown, 25.0, side(), "fp32", FLOATS, peaks())}
+    found = {point.path: point for point in points_of(unknown, 25.0, side(), "fp32", FLOATS, peaks(), peaks())}
     assert [found[path].gops_per_s for path in ("", "head")] == [None, None]
     assert found["body.conv"].gops_per_s is not None

@@ -43,6 +43,13 @@ def test_series_that_coincide_are_both_seen() -> None:
     assert body.count("◆") == body.count("●") == 2
 
 
+@pytest.mark.parametrize("steps", [2, 3, 7])
+def test_ticks_are_at_whole_steps(steps: int) -> None:
+    *_, labels = drawn([("adam", [4.0] * steps)])
+    *ticks, unit = labels.split()
+    assert unit == "step" and ticks and all(tick.isdigit() for tick in ticks)
+
+
 def test_a_chart_without_steps_says_so() -> None:
     assert "no step" in "\n".join(drawn([("sgd", [])]))
     assert drawn([("sgd", [None])])

@@ -57,6 +57,14 @@ def test_a_model_that_trains_passes_and_can_be_shown_again(etui: Etui, net: Path
     assert text.count("PASS") == 3
     assert "cross entropy of 4 logits" in text
     assert etui("check-training", f"{net}:dead", "--last").returncode == 2
+    (listed,) = json.loads(etui("check-training", "--list", "--json").stdout)
+    assert (listed["passed"], listed["model"]) == (True, checked["model"])
+    shown = etui("check-training", "--show", listed["id"][:8], "--json")
+    assert shown.returncode == 0
+    assert json.loads(shown.stdout).items() >= {**checked, "id": listed["id"]}.items()
+    assert etui("check-training", "--delete", "aaaa", "--delete", listed["id"]).returncode == 2
+    assert etui("check-training", "--delete", listed["id"]).returncode == 0
+    assert json.loads(etui("check-training", f"{net}:net", "--list", "--json").stdout) == []
 
 
 @pytest.mark.slow
@@ -78,6 +86,10 @@ def test_what_cannot_be_trained_is_one_line(etui: Etui, net: Path) -> None:
         done = etui("check-training", f"{net}:{factory}", *options)
         assert (done.returncode, done.stderr.count("\n"), done.stdout) == (status, 1, "")
         assert cause in done.stderr
+    listed = json.loads(etui("check-training", "--list", "--json").stdout)
+    assert [(one["passed"], one["error"] is None) for one in listed] == [(None, False)] * 3
+    shown = etui("check-training", "--show", listed[0]["id"])
+    assert (shown.returncode, "abort" in shown.stdout) == (0, True)
 
 
 def test_wrong_arguments_are_refused_before_anything_runs(etui: Etui, net: Path, tmp_path: Path) -> None:
@@ -92,6 +104,9 @@ def test_wrong_arguments_are_refused_before_anything_runs(etui: Etui, net: Path,
         ([f"{net}:net", "--steps", "3"], "--steps"),
         ([f"{net}:net", "--data", "empty"], "empty has no images"),
         ([f"{net}:net", "--loss", "hinge"], "hinge"),
+        ([], "model"),
+        (["--list", "--show", "aa"], "exclude"),
+        ([f"{net}:net", "--show", "aa"], "id of a check"),
     ]:
         done = etui("check-training", *arguments)
         assert done.returncode == 2

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from etui.catalog.delegates import RECORDS, is_listed
+from etui.catalog.diffusion_models import DIFFUSION
 from etui.catalog.models import MODELS
 from etui.catalog.precisions import PRECISIONS
 from etui.cli.main import COMMANDS, cli
@@ -53,7 +54,7 @@ def test_commands_and_options(complete: Complete) -> None:
 
 
 def test_models_precisions_and_delegates(complete: Complete) -> None:
-    assert complete("run", "") == list(MODELS)
+    assert complete("run", "") == [*MODELS, *DIFFUSION]
     assert complete("run", "resnet1") == ["resnet18"]
     assert complete("run", "./my") == [FILES]
     assert "int8" in complete("run", "resnet18", "--precision", "in")

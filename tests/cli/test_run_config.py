@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from etui.catalog import diffusion_models
 from etui.store import Store
 from tests.cli.conftest import Etui
 from tests.documents import make_document
@@ -79,6 +80,20 @@ def test_a_mistake_ends_with_status_2_and_one_line(
     assert done.stderr.count("\n") == 1
     assert all(part in done.stderr for part in parts), done.stderr
     assert not database.exists()
+
+
+@pytest.mark.skipif(not diffusion_models.is_installed(), reason="needs pip install 'etui[diffusion]'")
+def test_a_dry_run_estimates_the_memory_of_a_large_model(etui: Etui) -> None:
+    def needed(*words: str) -> list[int | None]:
+        plan = json.loads(etui("run", *words, "--dry-run", "--json").stdout)
+        return [session["memory_bytes"] for session in plan["sessions"]]
+
+    (fp32,), (int8, small) = needed("sd15_unet"), needed("sd15_unet", "resnet18", "-p", "fp32,int8")
+    assert fp32 is not None and int8 is not None
+    assert 4 * 859_520_964 < fp32 < int8
+    assert small is None
+    assert "memory" in etui("run", "sd15_unet", "--dry-run").stdout
+    assert "memory" not in etui("run", "resnet18", "--dry-run").stdout
 
 
 def test_a_dry_run_names_the_cached_programs_and_the_time(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from etui.catalog.delegates import baselines, delegates
+from etui.catalog.diffusion_models import DIFFUSION, INSTALL
 from etui.catalog.models import MODELS, TOLERANCES, ModelEntry
 from etui.catalog.precisions import PRECISIONS, recipe
 from etui.results import Tolerance
@@ -17,7 +18,8 @@ def page() -> str:
         "## Models",
         "Besides these, `etui run` takes [your own models](../own-models.md). `int8` is the recipe that the precision"
         " `int8` means for the model on XNNPACK.",
-        table(("name", "model", "parameters", "output", "int8"), [_model(one) for one in MODELS.values()]),
+        table(("name", "model", "parameters", "output", "int8"), map(_model, (*MODELS.values(), *DIFFUSION.values()))),
+        f"{' and '.join(map(code, DIFFUSION))} need the package diffusers: `{INSTALL}`.",
         "## Precisions",
         table(("name", "meaning"), [(code(one.name), one.title) for one in PRECISIONS.values()]),
         "## Delegates",

@@ -15,7 +15,11 @@ _WIDE: dict[str, Any] = {"terminal_width": 100, "max_content_width": 100}
 _HELP = cli.context_settings["help_option_names"]
 _STATUSES = (
     (errors.EXIT_DONE, "done; no limit was crossed (UNPROVEN crosses none)"),
-    (errors.EXIT_CROSSED, "a tolerance or a `--fail-if` limit was crossed; with `doctor`, measuring is impossible"),
+    (
+        errors.EXIT_CROSSED,
+        "a tolerance or a `--fail-if` limit was crossed; with `doctor`, measuring is impossible; with `data check`,"
+        " training would fail",
+    ),
     (errors.EXIT_USAGE, "wrong usage; nothing was started"),
     (errors.EXIT_FAILED, "a run failed, or a program does not load here (`inspect`), or an unexpected error"),
     (errors.EXIT_TIMED_OUT, "timed out; what was measured is kept"),

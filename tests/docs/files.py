@@ -10,6 +10,7 @@ from tests.docs import api, catalog, commands, configuration, examples, facts, f
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PICTURE = DOCS / "screen.svg"
+COUNTS = DOCS / "reference" / "multiply-adds.md"
 
 FILES: dict[Path, Callable[[], str]] = {
     DOCS / "reference" / "commands.md": commands.page,

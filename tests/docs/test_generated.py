@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
+from etui.catalog.diffusion_models import DIFFUSION
+from etui.catalog.models import MODELS
 from etui.store.transfer import encode_document
-from tests.docs import api, configuration, examples, picture, schema
-from tests.docs.files import DOCS, FILES, PICTURE, pages_with_examples
+from tests.docs import api, configuration, examples, multiply_adds, picture, schema
+from tests.docs.files import COUNTS, DOCS, FILES, PICTURE, pages_with_examples
 from tests.documents import make_document
 
 SAMPLES = sorted(examples.SAMPLES.glob("*.json"))
@@ -40,7 +43,7 @@ def test_the_examples_of_a_page_are_up_to_date(path: Path) -> None:
 
 def test_the_folders_of_generated_files_hold_no_other_file() -> None:
     generated = {path.parent for path in FILES if path.parent != DOCS}
-    assert {path for folder in generated for path in folder.iterdir()} == set(FILES)
+    assert {path for folder in generated for path in folder.iterdir()} == {*FILES, COUNTS}
 
 
 def test_every_environment_variable_is_described() -> None:
@@ -104,3 +107,21 @@ def test_the_picture_shows_the_screen_at_its_size() -> None:
     lines = {element.get("clip-path") for element in texts}
     assert len(lines) == picture.SIZE[1]
     assert {"resnet18", "xnnpack"} <= {word for element in texts for word in (element.text or "").split()}
+
+
+def test_the_page_of_multiply_adds_has_every_model_and_agrees_with_what_is_published() -> None:
+    head, _, *rows = multiply_adds_rows(COUNTS.read_text("utf-8"))
+    assert head[:3] == multiply_adds.COLUMNS[:3]
+    assert [row[0] for row in rows] == [f"`{name}`" for name in (*MODELS, *DIFFUSION)]
+    for name, figure, counted, *_ in rows:
+        known = multiply_adds.published(name.strip("`"))
+        if known is None:
+            assert figure == "-"
+            continue
+        assert figure == f"{known.macs_g:.4g}"
+        compared = counted.partition("(")[2] if known.without_attention else counted
+        assert math.isclose(float(compared.split()[0]), known.macs_g, rel_tol=0.01), name
+
+
+def multiply_adds_rows(text: str) -> list[tuple[str, ...]]:
+    return [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in text.splitlines() if line.startswith("|")]

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etui.catalog.diffusion_models import DIFFUSION
+from etui.catalog.memory_need import needed_bytes
+from etui.catalog.models import MODELS
 from etui.errors import StoreError
 from etui.events import Event
 from etui.jobs import Done, LogMessage, MemoryJob
@@ -69,6 +72,15 @@ def test_parallel_preparations_are_limited_by_memory(
     assert parallel_preparations(cores, memory_bytes) == at_once
     monkeypatch.setenv("ETUI_PREPARE_JOBS", "3")
     assert parallel_preparations(cores, memory_bytes) == 3
+
+
+@pytest.mark.parametrize(("memory_bytes", "at_once"), [(24_000_000_000, 1), (64_000_000_000, 3), (None, 4)])
+def test_large_models_are_prepared_in_parallel_as_far_as_their_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, memory_bytes: int | None, at_once: int
+) -> None:
+    monkeypatch.delenv("ETUI_PREPARE_JOBS", raising=False)
+    assert parallel_preparations(4, memory_bytes, needed_bytes(DIFFUSION["sd15_unet"], "quantize")) == at_once
+    assert needed_bytes(MODELS["clip"], "prepare") is None
 
 
 def test_runner_lock_shows_whether_a_runner_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

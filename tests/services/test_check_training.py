@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from etui.services.check_training import check_training, last_check
+from etui.services.check_training import check_training, reference_of
+from etui.training_check import StoredCheck, TrainingOptions
 
 CONFIG = {
     "architectures": ["BertModel"], "model_type": "bert", "vocab_size": 50, "max_position_embeddings": 16,
@@ -22,6 +23,7 @@ def test_a_model_is_found_by_its_whole_name(tmp_path: Path, monkeypatch: pytest.
     folder = tmp_path / "net"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    checked = check_training(f"hf:{folder}", steps=4)
+    stored: list[StoredCheck] = []
+    checked = check_training(f"hf:{folder}", TrainingOptions(steps=4), keep=stored.append)
     assert (checked.model, checked.trainable_elements > 0) == ("net", True)
-    assert last_check(f"hf:{folder}") == checked
+    assert (stored[0].check, stored[0].reference) == (checked, reference_of(f"hf:{folder}"))

@@ -41,6 +41,22 @@ def test_the_newest_run_of_each_configuration(store: Store) -> None:
     assert found[0].size_bytes == (run.artifact.size_bytes if run.artifact else None)
 
 
+def test_runs_of_other_machines_are_named_after_those_of_this_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = sample()
+    assert run.environment is not None
+    monkeypatch.setattr("socket.gethostname", lambda: run.environment.box if run.environment else "")
+    there = msgspec.structs.replace(run.environment, box="pi5")
+    assert run.latency_ms is not None and run.latency_ms.median is not None
+    faster = msgspec.structs.replace(run.latency_ms, median=run.latency_ms.median / 2)
+    store.import_documents([run, msgspec.structs.replace(run, id="pi5000000000", environment=there, latency_ms=faster)])
+    found = measured_runs(store, Request("resnet18"), made_up(model="resnet18"))
+    assert [each.machine for each in found] == ["", "pi5"]
+    here, other = (entry.value for entry in wording.runs(found)[-2:])
+    assert "pi5" in other and "pi5" not in here
+
+
 def test_programs_with_modules_in_fp32_are_separate(store: Store) -> None:
     run = sample()
     session = msgspec.structs.replace(run.session, id="5e5510000009", spec={**run.session.spec, "keep_fp32": ["fc"]})

@@ -53,13 +53,28 @@ def test_peaks_of_another_machine_or_number_of_threads_are_not_used(other: dict[
     assert found is not None and found.points[0].bound == "compute"
 
 
-def test_peaks_of_the_cpu_are_not_those_of_a_gpu() -> None:
+@pytest.mark.parametrize("delegate", ["cuda-fp16", "vulkan", "coreml", "qnn", "an imported name"])
+def test_peaks_of_the_cpu_are_not_those_of_other_hardware(delegate: str) -> None:
     keep(peaks())
     document = profiled()
-    document.delegate = "cuda-fp16"
+    document.delegate = delegate
     found = roofline_of(document, net())
     assert found is not None and found.peaks is None and found.points[0].gbytes_per_s is None
     assert "etui peaks" not in texts(document)["measured peaks"]
+
+
+def test_model_and_modules_are_compared_with_the_peaks_of_their_number_of_threads() -> None:
+    keep(peaks())
+    document = profiled()
+    document.threads = 4
+    found = roofline_of(document, net())
+    assert found is not None
+    assert found.points[0].of_limit is None and any(point.of_limit is not None for point in found.points[1:])
+    assert "4 threads" in texts(document)["note"] and "2 threads" in texts(document)["note"]
+    keep(peaks(threads=4, rates=[rate("fp32", 1000.0)]))
+    again = roofline_of(document, net())
+    assert again is not None and again.points[1:] == found.points[1:]
+    assert again.points[0].limit_gops_per_s != found.points[1].limit_gops_per_s
 
 
 def test_dynamic_quantization_keeps_activations_in_fp32() -> None:

@@ -40,6 +40,7 @@ FROZEN = {
     "0006_id_parts": "901a4d3ff2142095f19f71832220cfdc2c2cad555935793133e777d5029a9f36",
     "0007_interval_width": "0f18aad3fbf6fee165b4d5b954df050b0a9d6a1651d05376881c6391681c942c",
     "0008_shapes": "6a652f619d9a0c356cdafbdff230be5db4d54f6935e37202259fd705be9b553d",
+    "0009_training_checks": "24971e5dc7361d65a5019d83014ed16e51d9c858aeb3c0d378456c440d01e131",
 }
 """The hash of the statements of each released migration."""
 

@@ -31,6 +31,7 @@ from etui.tui.screens.menu import MenuDialog
 from etui.tui.screens.model_summary import ModelSummaryScreen
 from etui.tui.screens.notices import NoticesScreen
 from etui.tui.screens.sort import SortDialog
+from etui.tui.screens.training_options import TrainingDialog
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -57,6 +58,7 @@ ELSEWHERE = {
     "trend": "test_trend.py",
     "model": "test_model_summary.py",
     "diagram": "test_diagram.py",
+    "training": "test_training_check.py",
     "queue": "test_queue_pane.py",
 }
 """The scopes whose keys have tests of their own."""
@@ -185,6 +187,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.trend": Scenario(lambda pilot: not _bench_only(pilot)),
     "bench.model": Scenario(_is(ModelSummaryScreen)),
     "bench.diagram": Scenario(_is(DiagramScreen)),
+    "bench.training": Scenario(_is(TrainingDialog)),
     "table.details": Scenario(_is(DetailsScreen)),
     "table.mark": Scenario(_table(lambda table: len(table.marked) == 1)),
     "table.mark_all": Scenario(_table(lambda table: len(table.marked) == COUNT)),
@@ -255,6 +258,7 @@ SCENARIOS: dict[str, Scenario] = {
     "details.menu": Scenario(_is(MenuDialog), ("enter",)),
     "details.model": Scenario(_is_tab("Model"), ("enter",)),
     "details.diagram": Scenario(_is(DiagramScreen), ("enter",)),
+    "details.training": Scenario(_is(TrainingDialog), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from etui.catalog import timm_models
+from etui.catalog import diffusion_models, timm_models
 from etui.tui import suggestions
 
 
@@ -97,3 +97,13 @@ def test_a_model_of_timm_without_suggestions_says_why(monkeypatch: pytest.Monkey
     monkeypatch.setattr(timm_models, "is_installed", lambda: is_installed)
     (line,) = suggestions.models("timm:resnet")
     assert line.heading and ("pip install 'etui[timm]'" in line.value) is not is_installed
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_denoising_networks_are_suggested_with_the_extra_that_they_need(
+    monkeypatch: pytest.MonkeyPatch, is_installed: bool
+) -> None:
+    monkeypatch.setattr(diffusion_models, "is_installed", lambda: is_installed)
+    heading, *found = suggestions.models("unet diffusion")
+    assert [each.value for each in found] == ["sd15_unet", "sd15_unet_tiny"]
+    assert heading.heading and ("pip install 'etui[diffusion]'" in heading.value) is not is_installed

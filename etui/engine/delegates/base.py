@@ -21,7 +21,10 @@ class QuantizerOptions(NamedTuple):
     """What a quantizer depends on. ``recipe`` is the recipe's name without its version, never ``int8-auto``;
     ``exported`` the FP32 graph; ``convolutional`` whether the model contains convolutions; ``keep`` the paths of the
     modules to keep in FP32, and ``is_kept`` whether a node of a graph belongs to one of them or must be kept for
-    another reason. ``keeps_any`` is False if no node is kept."""
+    another reason. ``keeps_any`` is False if no node is kept.
+
+    ``qat`` is whether the model is to be trained with fake quantization, which only some delegates prepare: with that
+    of PT2E, or with ``fake_quantize``, a subclass of ``FakeQuantizeBase``."""
 
     recipe: str
     exported: ExportedProgram
@@ -29,6 +32,8 @@ class QuantizerOptions(NamedTuple):
     keep: Sequence[str]
     is_kept: Callable[[Node], bool]
     keeps_any: bool = True
+    qat: bool = False
+    fake_quantize: type[Any] | None = None
 
 
 class Quantizer(NamedTuple):

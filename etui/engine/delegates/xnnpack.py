@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -52,8 +53,10 @@ class _Xnnpack(DelegateSupport):
         dynamic = options.recipe == "int8-dynamic"
         quantizer = IntegerSafeQuantizer()
         config = get_symmetric_quantization_config(
-            is_per_channel="per-tensor" not in options.recipe, is_dynamic=dynamic
+            is_per_channel="per-tensor" not in options.recipe, is_dynamic=dynamic, is_qat=options.qat
         )
+        if options.fake_quantize is not None:
+            config = _with_fake_quantization(config, options.fake_quantize)
         if dynamic or options.recipe.endswith("-linear"):
             quantizer.set_module_type(nn.Linear, config)
             # Attention calls its projections as functions, so they are not linear modules.
@@ -66,6 +69,21 @@ class _Xnnpack(DelegateSupport):
 
     def serialized_nodes(self, data: bytes) -> list[tuple[str, int]]:
         return node_kinds(data)
+
+
+def _with_fake_quantization(config: Any, fake_quantize: type[Any]) -> Any:
+    """Return a configuration of the quantizer with another fake quantization of activations and weights."""
+    make = fake_quantize.with_args()
+
+    def replaced(spec: Any) -> Any:
+        return None if spec is None else dataclasses.replace(spec, observer_or_fake_quant_ctr=make)
+
+    return dataclasses.replace(
+        config,
+        input_activation=replaced(config.input_activation),
+        output_activation=replaced(config.output_activation),
+        weight=replaced(config.weight),
+    )
 
 
 def _is_integer(node: torch.fx.Node) -> bool:

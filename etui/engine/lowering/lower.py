@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 
 from etui import text
 from etui.catalog.find import UserModel
-from etui.catalog.precisions import recipe
+from etui.catalog.precisions import is_quantized, recipe
 from etui.engine.delegates import baseline_support, delegate_support
 from etui.engine.delegates.base import BaselineSupport, BaselineWork, DelegateSupport
 from etui.engine.explain.known_causes import describe, explain
@@ -31,6 +31,7 @@ from etui.engine.lowering.source_map_builder import source_map_of
 from etui.engine.lowering.undelegated import undelegated_nodes
 from etui.engine.lowering.unsupported import refuse_missing_kernels, refuse_unsupported, unrolled
 from etui.engine.models.bundle import Bundle, write_reference
+from etui.engine.models.memory_need import check_memory
 from etui.engine.models.module_state import unchanged
 from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.input_dtypes import program_inputs
@@ -121,6 +122,7 @@ def run_lower(job: LowerJob, log: Log) -> LowerResult:
         elif baseline is not None:
             result = _prepare_baseline(bundle, job, folder, stages, baseline)
         else:
+            check_memory(bundle.model, "quantize" if is_quantized(job.precision) else "prepare")
             result = _prepare(bundle, job, folder, stages)
         result = msgspec.structs.replace(
             result, model=bundle.model.name, precision=job.precision, delegate=job.delegate, keep_fp32=job.keep_fp32
@@ -158,7 +160,7 @@ def _prepare(bundle: Bundle, job: LowerJob, folder: Path, stages: _Stages) -> Lo
                 outputs = [flat_outputs(graph.module(*program_inputs(tensors, job.precision))) for tensors in accuracy]
             write_reference(folder / REFERENCE, outputs)
     with stages.stage("lower", f"lowering for {job.delegate}") as details, _silenced(delegate):
-        manager, delegation = _lower(graph, delegate, job, stages.graphs)
+        manager, delegation = lower_graph(graph, delegate, job.precision, stages.graphs, etrecord=job.etrecord)
         details.append(_to_text(delegation))
     if delegate.record.support == "run":
         refuse_missing_kernels(manager)
@@ -275,15 +277,19 @@ def _graph(
     return graph
 
 
-def _lower(graph: Graph, delegate: DelegateSupport, job: LowerJob, graphs: GraphStages) -> tuple[Any, Delegation]:
+def lower_graph(
+    graph: Graph, delegate: DelegateSupport, precision: str, graphs: GraphStages, *, etrecord: bool = False
+) -> tuple[Any, Delegation]:
+    """Return the program manager of a graph that was lowered for a delegate, and what was delegated. The graphs between
+    are added to ``graphs``."""
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     with graphs.watching():
         edge = to_edge_transform_and_lower(
             graph.program,
-            partitioner=delegate.partitioners(job.precision),
+            partitioner=delegate.partitioners(precision),
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
-            generate_etrecord=job.etrecord,
+            generate_etrecord=etrecord,
         )
     module = edge.exported_program().graph_module
     delegation = delegation_of(module)

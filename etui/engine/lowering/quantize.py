@@ -145,6 +145,22 @@ def _pt2e(
         for name, value in state.items():
             # The program begins with the state of the module: calibration and the folding of constants change it.
             converted.get_buffer(name).copy_(value)
+    graph = quantized_graph(converted, inputs, dynamic)
+    return graph._replace(
+        calibration_count=len(calibration) if calibrated else None,
+        detail=f"calibrated on {counted(len(calibration), 'input')}"
+        if calibrated
+        else "activations scaled at run time",
+        observed=observed,
+    )
+
+
+def quantized_graph(converted: torch.fx.GraphModule, inputs: Inputs, dynamic: DynamicDims | None = None) -> Graph:
+    """Export a graph that ``convert_pt2e`` returned.
+
+    Raises:
+        PreparationError: nothing in it is quantized.
+    """
     if not any("quantize" in str(node.target) for node in converted.graph.nodes):
         raise PreparationError(
             "the recipe quantizes nothing in this model",
@@ -152,13 +168,7 @@ def _pt2e(
         )
     program = export(converted, inputs, None, dynamic)
     _compute_weights_once(converted)
-    return Graph(
-        program,
-        converted,
-        len(calibration) if calibrated else None,
-        f"calibrated on {counted(len(calibration), 'input')}" if calibrated else "activations scaled at run time",
-        observed,
-    )
+    return Graph(program, converted)
 
 
 def _compute_weights_once(module: torch.fx.GraphModule) -> None:

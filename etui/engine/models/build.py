@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from etui.catalog.find import Model, UserModel
 from etui.catalog.models import Builder, ModelEntry
-from etui.engine.models import timm_models
+from etui.engine.models import diffusion_models, timm_models
 from etui.engine.models.exported_program import load_exported
 from etui.engine.models.input_shapes import factory_arguments
 from etui.engine.models.torchvision_outputs import torchvision_options, with_output
@@ -89,6 +89,8 @@ def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
             module: nn.Module = models.get_model(entry.source_id, weights=None, **torchvision_options(entry))
         elif entry.source_kind == "timm":
             module = timm_models.create(entry.source_id)
+        elif entry.diffusion is not None:
+            module = diffusion_models.create(entry.diffusion)
         else:
             assert entry.builder is not None
             architecture, config = transformers_parts(entry.builder)
@@ -107,6 +109,8 @@ def finish(entry: ModelEntry, raw: nn.Module, keep: bool = True, *, freeze: bool
     if entry.builder is not None:
         _replace_conv1d(raw, keep)
         raw = _WRAPPERS[entry.builder.wrapper](raw)
+    if entry.diffusion is not None:
+        raw = diffusion_models.DenoisingStep(raw)
     return _evaluating(raw, freeze)
 
 

@@ -43,6 +43,7 @@ from etui.engine.models.inputs import (
     example_inputs,
     program_file_inputs,
 )
+from etui.engine.models.memory_need import check_memory
 from etui.engine.models.module_state import (
     hash_tensors,
     other_tensors,
@@ -90,6 +91,7 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     # A factory's model is only known after the factory was called, which the eager model needs anyway.
     result = _cached(models / job.key, log) if job.key is not None and not _is_factory(model) else None
     if result is None or (result.allow_pickle and not job.allow_pickle):
+        check_memory(model, "load")
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), log)
         factory_output = _run_factory(model, resolved, job) if _is_factory(model) else None
         data = _from_folder(model, resolved, job) if job.data is not None and factory_output is None else None
@@ -451,6 +453,8 @@ def _key(
     described: object
     if isinstance(model, ModelEntry):
         described = (model.source, model.image, model.text, model.builder)
+        if model.diffusion is not None:
+            described = (described, model.diffusion)
     elif factory_output is not None:
         code = _code_of(model, factory_output.built.sources or {})
         attributes = sorted(factory_output.structure.items())
@@ -478,6 +482,7 @@ def _key(
         *([job.shape] if job.shape != OWN_SHAPE else []),
         [_version(package) for package in ("torch", "torchvision", "transformers", "executorch")],
         *([_version("timm")] if model.source.startswith("timm:") else []),
+        *([_version("diffusers")] if model.source.startswith("diffusers:") else []),
     )
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:32]
 

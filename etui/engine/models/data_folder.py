@@ -20,12 +20,20 @@ from etui.engine.models.data_labels import FolderLabels, Label, label_of, read_c
 from etui.engine.models.user_inputs import content
 from etui.errors import PreparationError
 from etui.files.data_files import data_files
+from etui.task_data.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+    open_picture,
+    picture_array,
+    resized,
+)
 from etui.text import counted
 
 MEAN_AND_STD: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
 """The normalization of image values from 0 to 1, by its name in the catalog."""
@@ -162,9 +170,15 @@ def _image_place(target: Target) -> int:
 
 def mean_and_std(recipe: ImageRecipe) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and standard deviation of the channels of an image with values from 0 to 1, of shape (3, 1, 1)."""
-    own = (recipe.mean, recipe.std)
-    mean, std = own if recipe.normalization == "own" else MEAN_AND_STD[recipe.normalization]
+    mean, std = _normalization(recipe)
     return torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
+
+
+def _normalization(recipe: ImageRecipe) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    if recipe.normalization != "own":
+        return MEAN_AND_STD[recipe.normalization]
+    (red, green, blue), (red_std, green_std, blue_std) = recipe.mean, recipe.std
+    return (red, green, blue), (red_std, green_std, blue_std)
 
 
 def resampling(recipe: ImageRecipe) -> Any:
@@ -177,25 +191,22 @@ def resampling(recipe: ImageRecipe) -> Any:
 def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRecipe) -> torch.Tensor:
     """Return an image as a tensor of shape (1, channels, height, width).
 
-    It is resized to cover the size and cropped at its centre. Values are from 0 to 1; those of three channels are
-    normalized as the recipe says.
+    It is rotated as its EXIF data says, resized to cover the size and cropped at its centre. Values are from 0 to 1;
+    those of three channels are normalized as the recipe says.
 
     Raises:
         PreparationError: the file is not an image.
     """
     import numpy
-    from PIL import Image, ImageOps
 
-    try:
-        with Image.open(file) as opened:
-            picture = opened.convert("RGB" if channels == _CHANNELS else "L")
-            picture = ImageOps.fit(picture, (size[1], size[0]), resampling(recipe))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise PreparationError(f"{file} is not an image that can be read", "remove or replace it") from error
-    pixels = torch.from_numpy(numpy.array(picture)).reshape(size[0], size[1], channels).permute(2, 0, 1).float() / 255
+    picture = open_picture(file)
+    mean, std = _normalization(recipe)
+    preprocessing = Preprocessing(size, mean, std, "crop", recipe.interpolation)
     if channels == _CHANNELS:
-        mean, std = mean_and_std(recipe)
-        pixels = (pixels - mean) / std
+        pixels = torch.from_numpy(picture_array(picture, preprocessing))
+    else:
+        grey = numpy.array(resized(picture.convert("L"), preprocessing))
+        pixels = torch.from_numpy(grey).unsqueeze(0).float() / 255
     return pixels.unsqueeze(0).contiguous()
 
 

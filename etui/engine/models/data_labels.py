@@ -17,7 +17,7 @@ from etui.catalog.models import ModelEntry
 from etui.engine.models.module_state import hash_tensors
 from etui.engine.models.task_metric import NAMED, Metric, metrics_of, scores_of, value_of_metric
 from etui.engine.models.torchvision_shim import prepare_torchvision
-from etui.errors import PreparationError
+from etui.errors import PreparationError, UsageError
 from etui.text import counted
 
 NOT_USED = "not used"
@@ -205,6 +205,25 @@ def _found(named: Sequence[str], known: Sequence[tuple[str, ...]], source: str) 
     if shared := [name for name in named if len(found[name]) > 1]:
         raise _Unusable(f"{_listed(shared)} may be several classes of {source}; use their indexes")
     return {name: next(iter(found[name])) for name in named}
+
+
+def category_places(
+    named: Sequence[str], known: Sequence[tuple[str, ...]], model: str, *, imagenet: bool
+) -> dict[str, int]:
+    """Return the class of each named category among the ``known`` names of a model's classes. With ``imagenet``, 1,000
+    of these are ImageNet's in their order, which all WordNet ids can name.
+
+    Raises:
+        UsageError: a category is not among the classes, or may be several of them.
+    """
+    if imagenet and len(known) == len(named) == _IMAGENET and all(_WORDNET.fullmatch(name) for name in named):
+        return {name: place for place, name in enumerate(sorted(named))}
+    try:
+        return _found(named, known, model)
+    except _Unusable as error:
+        raise UsageError(
+            str(error), "evaluate on data whose categories have the names of the model's classes"
+        ) from error
 
 
 def class_names(model: Model, module: nn.Module) -> list[tuple[str, ...]]:

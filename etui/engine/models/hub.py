@@ -14,7 +14,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +40,7 @@ _MEMO = "hub-out-of-reach.json"
 _CHUNK_BYTES = 1 << 20
 _HUB_FILES = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
               "special_tokens_map.json"]  # fmt: skip
+_DIFFUSERS_WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 _Result = TypeVar("_Result")
 
 
@@ -61,6 +62,8 @@ def find_local(entry: ModelEntry) -> Published | None:
         has_weights = any(folder.glob("model*.safetensors")) or (folder / "pytorch_model.bin").is_file()
         return Published(folder, f"Hugging Face folder {folder.name}", None) if has_weights else None
     repository = hub_repository(entry)
+    if entry.source_kind == "diffusers":
+        return _find_diffusers(repository)
     if entry.name == "minilm" and (packaged := _packaged_minilm()) is not None:
         return packaged
     if not repository:
@@ -87,9 +90,11 @@ def search_location(entry: ModelEntry) -> str:
 
 
 def hub_repository(entry: ModelEntry) -> str:
-    """Return the Hugging Face repository of an entry's weights; an empty text if timm knows none for its model."""
+    """Return the Hugging Face repository of an entry's weights; an empty text if it has none."""
     if entry.source_kind == "timm":
         return timm_models.repository(entry.source_id) or ""
+    if entry.source_kind == "diffusers" and "/" not in entry.source_id:
+        return ""
     return entry.source_id.partition("#")[0]
 
 
@@ -115,8 +120,10 @@ def fetch(entry: ModelEntry, limit_s: float) -> Published:
         return Published(target, f"torchvision {name}", name)
     repository = hub_repository(entry)
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    within(CONNECT_S + 1, lambda: _ask(f"{endpoint}/{repository}/resolve/main/config.json"))
-    within(limit_s, lambda: _download_repository(repository))
+    files = [_DIFFUSERS_WEIGHTS] if entry.source_kind == "diffusers" else _HUB_FILES
+    asked = "unet/config.json" if entry.source_kind == "diffusers" else "config.json"
+    within(CONNECT_S + 1, lambda: _ask(f"{endpoint}/{repository}/resolve/main/{asked}"))
+    within(limit_s, lambda: _download_repository(repository, files))
     published = find_local(entry)
     if published is None:
         raise OSError(f"{repository} has no safetensors weights")
@@ -215,12 +222,22 @@ def _download(url: str, target: Path, part: Path, limit_s: float) -> bool:
     return True
 
 
-def _download_repository(repository: str) -> bool:
+def _find_diffusers(repository: str) -> Published | None:
+    folder = hub_cache() / f"models--{repository.replace('/', '--')}"
+    with contextlib.suppress(OSError):
+        revision = (folder / "refs" / "main").read_text().strip()
+        path = folder / "snapshots" / revision / _DIFFUSERS_WEIGHTS
+        if repository and path.is_file():
+            return Published(path, f"Hugging Face {repository}", revision)
+    return None
+
+
+def _download_repository(repository: str, files: Sequence[str]) -> bool:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        snapshot_download(repository, allow_patterns=_HUB_FILES, etag_timeout=CONNECT_S)
+        snapshot_download(repository, allow_patterns=list(files), etag_timeout=CONNECT_S)
     except (HfHubHTTPError, ValueError) as error:
         raise OSError(str(error).splitlines()[0]) from error
     return True

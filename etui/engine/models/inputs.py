@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +15,14 @@ from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
 from etui.engine.models.data_folder import Target, mean_and_std, read_folder, resampling
 from etui.engine.models.data_labels import FolderLabels
+from etui.engine.models.diffusion_models import step_inputs
 from etui.engine.models.input_shapes import batch_count, changed_to, joined
 from etui.engine.models.input_variations import Way, to_text, vary, ways
 from etui.engine.models.sample_sentences import sentence
 from etui.engine.models.user_inputs import NO_LABEL, Example, Examples, content
 from etui.engine.runtime.pte_check import NAMED, runnable_method
 from etui.errors import PreparationError
+from etui.files.package_data import sample_photos
 from etui.results import InputsInfo
 from etui.spec import OWN_SHAPE, InputSize, Shape, shape_text
 
@@ -83,6 +84,8 @@ def catalog_inputs(
         count = batch_count(count, shape.batch) * (shape.batch or 1)
         if text is not None:
             columns.append(_texts(text, count, seed, stream, tokenizer))
+        if entry.diffusion is not None:
+            columns.append(step_inputs(entry.diffusion, count, _generator(seed, stream)))
         if entry.image is not None:
             columns.append([(photo,) for photo in photos(entry.image, count, seed, stream, size)])
         items = [tuple(tensor for part in parts for tensor in part) for parts in zip(*columns, strict=True)]
@@ -101,6 +104,14 @@ def catalog_inputs(
         splits.append(
             "calibration uses other sentences" if tokenizer is not None else "calibration uses other random tokens"
         )
+    if entry.diffusion is not None:
+        kinds.append("random")
+        step = entry.diffusion
+        details.append(
+            f"seeded normal latents {step.latent_channels}x{step.latent_size}x{step.latent_size} and text embeddings"
+            f" {step.text_length}x{step.text_width}, time steps from 0 to {step.train_steps - 1}"
+        )
+        splits.append("calibration uses other random values")
     if shape.batch is not None:
         details.append(f"batches of {shape.batch}")
     info = _info(" and ".join(kinds), "; ".join(details), "; ".join(splits), sets["accuracy"], sets["calibration"])
@@ -224,6 +235,8 @@ def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int, 
 
     texts = () if entry.text is None else ("input_ids", "attention_mask") if entry.text.mask else ("input_ids",)
     names = (*texts, *(() if entry.image is None else ("pixel_values",)))
+    if entry.diffusion is not None:
+        names = ("sample", "timestep", "encoder_hidden_states")
     return Target(example, plain_structure(len(example)), entry.name, image=entry.image, tokenize=tokenize, names=names)
 
 
@@ -299,12 +312,7 @@ def photos(
     from PIL import Image
 
     generator = _generator(seed, stream)
-    # The photos are read from the package's folder: importing sklearn takes a second.
-    spec = find_spec("sklearn")
-    folder = Path(spec.origin).parent / "datasets" / "images" if spec is not None and spec.origin else Path()
-    paths = sorted(folder.glob("*.jpg"))
-    if not paths:
-        raise PreparationError("scikit-learn's sample photos are missing", "pip install --force-reinstall scikit-learn")
+    paths = sample_photos()
     pictures = [_region(Image.open(path).convert("RGB"), path.name, left=stream == "accuracy") for path in paths]
     mean, std = mean_and_std(recipe)
     height, width = size or (recipe.size, recipe.size)

@@ -76,6 +76,10 @@ def resolve(model: Model, weights: str, seed: int, cache_dir: Path, log: Log) ->
         if weights == "pretrained":
             raise WeightsError(f"timm has no weights of {model.name} on Hugging Face", "select auto, or give a file")
         return _synthetic(seed)
+    if published is None and not hub.hub_repository(model) and model.source_kind == "diffusers":
+        if weights == "pretrained":
+            raise WeightsError(f"{model.name} has no published weights", "select auto, or give a file")
+        return _synthetic(seed)
     if published is None:
         published = _fetch(model, weights == "pretrained", cache_dir, log)
     if published is None:
@@ -115,7 +119,7 @@ def load(model: Model, resolved: Resolved, seed: int, allow_pickle: bool = False
             _estimate_batch_norm(module, model.image, seed)
         return Built(module, None)
     state = read_state_dict(resolved.path)
-    if model.source_kind == "torchvision":
+    if model.source_kind in {"torchvision", "diffusers"}:
         raw = build_raw(model, initialize=False)
         _fit(raw, state, resolved.path)
     elif model.source_kind == "timm":

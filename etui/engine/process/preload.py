@@ -39,6 +39,7 @@ def preload_measure(sources: Iterable[str]) -> None:
     _import("torch")
     from etui.catalog.delegates import RUNNABLE
     from etui.engine.delegates import delegate_support
+    from etui.engine.models.diffusion_models import CODE
     from etui.engine.models.torchvision_shim import deferred_import, prepare_torchvision
 
     for name in RUNNABLE:
@@ -46,13 +47,15 @@ def preload_measure(sources: Iterable[str]) -> None:
     _import("numpy", "safetensors.torch", *_MEASURING)
     for source in sources:
         kind = source.partition(":")[0]
-        if kind in {"torchvision", "timm", "transformers"}:
+        if kind in {"torchvision", "timm", "transformers", "diffusers"}:
             prepare_torchvision()
         if kind == "torchvision":
             with deferred_import("torch._dynamo.utils", "is_compile_supported"):
                 _import("torchvision.models")
         elif kind == "timm":
             _import("timm")
+        elif kind == "diffusers":
+            _import(CODE)
         elif kind == "transformers":
             _import("transformers.modeling_utils", "transformers.initialization", *_code_of(source))
 

@@ -147,6 +147,12 @@ class LoadedProgram:
         cause = f"{doing}: {str(error).strip()}" + (f" ({meaning})" if meaning else "")
         return RuntimeFailure(cause, _load_hint(str(error), is_own=self._is_own))
 
+    @property
+    def input_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each input tensor; of a program for several shapes, the largest."""
+        meta = self._method.method_meta()
+        return [tuple(meta.input_tensor_meta(i).sizes()) for i in range(meta.num_inputs()) if i not in self._fixed]
+
     def fit(self, inputs: Sequence[torch.Tensor]) -> TensorTuple:
         """Convert inputs to this program's dtypes (FP16 programs take half-precision tensors) and contiguous memory;
         insert inputs that are None or numbers.

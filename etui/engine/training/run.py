@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence, Set
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
 import torch
@@ -18,6 +19,7 @@ from etui.engine.explain.error_text import first_line
 from etui.engine.explain.layers import describe_failure
 from etui.engine.models.build import build
 from etui.engine.models.call_structure import CallStructure, Inputs
+from etui.engine.models.memory_need import check_memory
 from etui.engine.models.outputs import tensors_in
 from etui.engine.runtime.resident_memory import reset_peak, status_bytes
 from etui.engine.training.batch import Batch, make_batch
@@ -27,14 +29,26 @@ from etui.errors import PreparationError
 from etui.events import Event, utc_now
 from etui.jobs import TrainingJob
 from etui.spec import Shape
-from etui.training_check import FALL, LEARNING_RATES, Failure, OptimizerCheck, OptimizerName, TrainingCheck, Trial
+from etui.training_check import (
+    FALL,
+    LEARNING_RATES,
+    Failure,
+    FailureKind,
+    OptimizerCheck,
+    OptimizerName,
+    TrainingCheck,
+    Trial,
+)
 
 Log = Callable[[Event], None]
 
 _MOMENTUM = 0.9
+_RECENT = 20
+"""The number of last steps whose times estimate the time left."""
+_HALF: dict[torch.dtype, Literal["FP16", "BF16"]] = {torch.float16: "FP16", torch.bfloat16: "BF16"}
 _ROUNDING = 16 * torch.finfo(torch.float32).eps
-"""Gradients are considered rounding errors if changing a parameter by its own size would change the loss by less than
-this part, to first order: so it is with a bias before batch normalization, which the normalization removes."""
+"""The gradient of a parameter is a rounding error if changing the parameter by its own size would change the loss by
+less than this part, to first order. It is one of a bias before batch normalization, which removes the bias."""
 _OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], float], torch.optim.Optimizer]] = {
     "sgd": lambda parameters, rate: torch.optim.SGD(parameters, lr=rate, momentum=_MOMENTUM),
     "adam": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
@@ -60,6 +74,7 @@ def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     begin("loading the model")
     model = find_model(job.model)
+    check_memory(model, "train")
     built = build(model, seed=job.seed, shape=Shape(batch=job.batch), freeze=False)
     module = built.module
 
@@ -75,13 +90,20 @@ def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
         return True
 
     batch = make_batch(model, built, job, accepts)
-    return check_training(model, module, batch, job, begin=begin)
+    return check_training(model, module, batch, job, begin=begin, log=log)
 
 
 def check_training(
-    model: Model, module: nn.Module, batch: Batch, job: TrainingJob, *, begin: Callable[[str], None] = lambda text: None
+    model: Model,
+    module: nn.Module,
+    batch: Batch,
+    job: TrainingJob,
+    *,
+    begin: Callable[[str], None] = lambda text: None,
+    log: Log = lambda event: None,
 ) -> TrainingCheck:
-    """Check the training of a module on one batch, for each optimizer of the job from the present weights.
+    """Check the training of a module on one batch, for each optimizer of the job from the present weights. ``log`` is
+    called with an event of progress after each step, whose stage is the optimizer.
 
     Raises:
         UsageError: the requested loss does not fit.
@@ -109,13 +131,16 @@ def check_training(
     losses = choose_losses(model, outputs, batch.tensors, job.loss, batch.labels, job.seed)
     del outputs
     checks = []
-    for name in job.optimizers:
-        begin(f"training with {name}")
+    for place, name in enumerate(job.optimizers):
         rates = LEARNING_RATES[name] if job.learning_rate is None else (job.learning_rate,)
         trials: list[OptimizerCheck] = []
+        later = (len(job.optimizers) - place - 1) * job.steps
         for rate in rates:
+            text = f"training with {name}, learning rate {rate:g}"
+            begin(text)
             initial.restore()
-            trials.append(_Loop(model, module, batch, losses, job, name, rate, trainable).run())
+            report = partial(_report_step, log, name, text, job.steps, later)
+            trials.append(_Loop(model, module, batch, losses, job, name, rate, trainable).run(report))
             if not trials[-1].needs_other_rate:
                 break
         checks.append(_best(trials))
@@ -134,6 +159,23 @@ def check_training(
         optimizers=checks,
         torch_version=torch.__version__.partition("+")[0],
         at=utc_now(),
+    )
+
+
+def _report_step(
+    log: Log, optimizer: str, text: str, steps: int, later: int, step: int, loss: float, step_s: float
+) -> None:
+    log(
+        Event(
+            kind="progress",
+            stage=optimizer,
+            message=text,
+            at=utc_now(),
+            done=step,
+            total=steps,
+            loss=_finite(loss),
+            left_s=(steps - step + later) * step_s,
+        )
     )
 
 
@@ -175,18 +217,27 @@ class _Loop:
         self._nonzero: set[str] = set()
         self._effective: set[str] = set()
         """Parameters whose gradient is more than a rounding error."""
+        self._before: dict[str, torch.Tensor] = {}
+        self._overwritten: set[str] = set()
+        """Parameters that the forward pass of the last step set to their initial values again."""
         self._times: list[float] = []
         self._zero = ZeroOutputs()
         self._failures: list[Failure] = []
 
-    def run(self) -> OptimizerCheck:
-        """Do the steps, at most until a value is not finite, and return what was observed."""
-        before = {name: one.detach().clone() for name, one in self._trainable.items()}
+    def run(self, report: Callable[[int, float, float], None]) -> OptimizerCheck:
+        """Do the steps, at most until a value is not finite, and return what was observed. ``report`` is called after
+        each with its number, its loss, and the median time of a step in seconds."""
+        self._before = {name: one.detach().clone() for name, one in self._trainable.items()}
         reset_peak()
         torch.manual_seed(self._seed)
-        completed = all(self._step(number) for number in range(1, self._steps + 1))
+        completed = True
+        for number in range(1, self._steps + 1):
+            completed = self._step(number)
+            report(number, self._values[-1], statistics.median(self._times[-_RECENT:]) if self._times else 0.0)
+            if not completed:
+                break
         peak = status_bytes("VmHWM")
-        changed = [name for name, one in self._trainable.items() if not torch.equal(before[name], one.detach())]
+        changed = self._changed() - self._overwritten
         self._optimizer.zero_grad(set_to_none=True)
         begin = end = None
         if completed:
@@ -195,6 +246,7 @@ class _Loop:
                 statistics.fmean(self._values[-self._quarter :]),
             )
             self._judge(begin, end, changed)
+        half = next((_HALF[one.dtype] for one in self._trainable.values() if one.dtype in _HALF), None)
         return OptimizerCheck(
             optimizer=self._name,
             learning_rate=self._rate,
@@ -207,6 +259,7 @@ class _Loop:
             module_gradient_norms={name: statistics.median(values) for name, values in self._own_norms.items()},
             changed_parameters=len(changed),
             negligible=self._negligible(changed) if completed else [],
+            half=half,
             step_ms=statistics.median(self._times[1:] or self._times) * 1e3 if self._times else None,
             peak_rss_bytes=peak,
         )
@@ -216,11 +269,13 @@ class _Loop:
         start = time.perf_counter()
         self._optimizer.zero_grad(set_to_none=True)
         generator = torch.get_rng_state()
+        changed = self._changed() if number == self._steps else set()
         if number > self._steps - self._quarter:
             with self._zero.observing(self._module):
                 loss = self._loss()
         else:
             loss = self._loss()
+        self._overwritten = changed - self._changed() if changed else set()
         self._values.append(float(loss.detach()))
         if not math.isfinite(self._values[-1]):
             self._failures.append(self._not_finite(number, generator))
@@ -240,6 +295,10 @@ class _Loop:
         self._optimizer.step()
         self._times.append(time.perf_counter() - start)
         return True
+
+    def _changed(self) -> set[str]:
+        """Return the parameters that differ from their initial values."""
+        return {name for name, one in self._trainable.items() if not torch.equal(self._before[name], one.detach())}
 
     def _loss(self) -> torch.Tensor:
         outputs = tensors_in(_called(self._model, self._module, self._batch))
@@ -264,8 +323,10 @@ class _Loop:
                 spoiled.append(name)
             elif norm > 0 or bool(gradient.any()):  # the norm of very small values is zero
                 self._nonzero.add(name)
-                if name not in self._effective and _largest(gradient) * _largest(parameter) > _ROUNDING * self._values[-1]:
-                    self._effective.add(name)
+                if name not in self._effective:
+                    effect = _largest(gradient) * _largest(parameter)
+                    if effect > _ROUNDING * abs(self._values[-1]):
+                        self._effective.add(name)
             owner = name.rpartition(".")[0]
             by_owner[owner] = by_owner.get(owner, 0.0) + norm**2
         self._norms.append(math.sqrt(sum(by_owner.values())))
@@ -295,17 +356,24 @@ class _Loop:
             detail="" if first.place else "all outputs of modules are finite",
         )
 
-    def _negligible(self, changed: Sequence[str]) -> list[str]:
-        names = self._nonzero - self._effective - set(changed)
+    def _negligible(self, changed: Set[str]) -> list[str]:
+        names = self._nonzero - self._effective - changed - self._overwritten
         return parameter_places(self._module, [name for name in self._trainable if name in names])
 
-    def _judge(self, begin: float, end: float, changed: Sequence[str]) -> None:
+    def _judge(self, begin: float, end: float, changed: Set[str]) -> None:
         none = [name for name in self._trainable if name not in self._with_gradient]
         zero = [name for name in self._trainable if name in self._with_gradient and name not in self._nonzero]
-        still = [name for name in self._trainable if name in self._effective and name not in changed]
-        for kind, names in (("no gradient", none), ("zero gradient", zero), ("weights do not change", still)):
+        overwritten = [name for name in self._trainable if name in self._overwritten]
+        still = [name for name in self._trainable if name in self._effective - changed - self._overwritten]
+        found: tuple[tuple[FailureKind, list[str]], ...] = (
+            ("no gradient", none),
+            ("zero gradient", zero),
+            ("weights do not change", still),
+            ("weights are overwritten", overwritten),
+        )
+        for kind, names in found:
             if names:
-                self._failures.append(Failure(kind=kind, places=parameter_places(self._module, names)))  # type: ignore[arg-type]
+                self._failures.append(Failure(kind=kind, places=parameter_places(self._module, names)))
         if self._zero.places:
             self._failures.append(Failure(kind="outputs are zero", places=self._zero.places))
         if not end < FALL * begin:
@@ -333,8 +401,7 @@ def _called(model: Model, module: nn.Module, batch: Batch) -> Any:
 
 
 class _Weights:
-    """The parameters and buffers of a module, to begin with them again. A forward pass may have registered, replaced or
-    resized buffers, such as caches."""
+    """The parameters and buffers of a module, to begin with them again."""
 
     def __init__(self, module: nn.Module) -> None:
         self._parameters = [(one, one.detach().clone()) for one in module.parameters()]
@@ -342,7 +409,7 @@ class _Weights:
         self._values = [(one, one.detach().clone()) for one in module.buffers()]
 
     def restore(self) -> None:
-        """Set all values as they were."""
+        """Set all values as they were. Calls may have registered, replaced or resized buffers, such as caches."""
         with torch.no_grad():
             for module, buffers in self._buffers:
                 module._buffers.clear()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from etui.charts.bars import bar
 from etui.results import RunDocument
-from etui.tui.details.bars import bar
 from etui.tui.details.section_view import add_section
 from etui.tui.text_layout import Cell, Column, Sheet, Styles
 from etui.wording import run as run_wording

@@ -1,4 +1,4 @@
-"""Bars for shares, and numbers of one column formatted with the same number of decimals."""
+"""Numbers of one column formatted with the same number of decimals."""
 
 from __future__ import annotations
 
@@ -6,20 +6,6 @@ import math
 from collections.abc import Iterable
 
 from etui.text import MISSING
-
-_EIGHTHS = " ▏▎▍▌▋▊▉"
-
-
-def bar(share: float | None, width: int, *, unicode: bool) -> str:
-    """Return a bar of at most ``width`` cells for a share from 0 to 1; a positive share is never empty."""
-    if share is None or not share > 0 or width < 1:
-        return ""
-    share = min(1.0, share)
-    if not unicode:
-        return "#" * round(share * width) or "."
-    eighths = max(1, round(share * width * 8))
-    whole, rest = divmod(eighths, 8)
-    return "█" * whole + (_EIGHTHS[rest] if rest else "")
 
 
 def decimals(values: Iterable[float | None]) -> int:

@@ -11,8 +11,8 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from etui.actions import bindings
+from etui.charts.bars import bar
 from etui.text import plain
-from etui.tui.details.bars import bar
 from etui.tui.details.text_view import Writer
 from etui.tui.details.tree_rows import Column, Node, Rows, sized_columns
 from etui.tui.glyphs import Glyphs

@@ -70,7 +70,10 @@ _NOT_FORWARDED = {"details", "mark", "menu", "down", "up", "top", "bottom", "pag
 _PANES = {"picker", "queue", "runs", "chart", "log"}
 """The ids of the panes that can be enlarged."""
 
-_ON_RUNS = {f"bench.{name}" for name in ("cancel", "compare", "trend", "model", "diagram", "export", "delete", "copy")}
+_ON_RUNS = {
+    f"bench.{name}"
+    for name in ("cancel", "compare", "trend", "model", "diagram", "training", "export", "delete", "copy")
+}
 """Actions of the screen on the run under the cursor or the marked runs."""
 
 _ON_PANES = {f"bench.{name}" for name in ("run", "new", "configurations", "older", "model", "queue", "log", "zoom")}
@@ -660,6 +663,16 @@ class BenchScreen(Guarded, Screen[None]):
             self.app.open_diagram(Request(picker.model_name))
         elif self._table.run is not None:
             self._actions.draw_model(self._table.run.id)
+        else:
+            self.app.say("No run is under the cursor.", "warning")
+
+    def action_training(self) -> None:
+        """Check whether the model in the picker, if that has the focus, or of the run under the cursor trains."""
+        picker = self.picker
+        if picker is not None and (picker.has_focus_within or self._table.run is None):
+            self.app.open_training_check(picker.model_name)
+        elif self._table.run is not None:
+            self._actions.check_training(self._table.run.id)
         else:
             self.app.say("No run is under the cursor.", "warning")
 

@@ -329,6 +329,10 @@ class DetailsScreen(Guarded, Screen[None]):
         """Show the diagram of the run's model, with what the run measured."""
         self._actions.draw_model(self._run_id)
 
+    def action_training(self) -> None:
+        """Check whether the run's model trains."""
+        self._actions.check_training(self._run_id)
+
     def action_cancel(self) -> None:
         """Cancel the analysis that is queued or running; on the tab Model, counting."""
         if self.tab == "Model" and self._model.state == "counting":

@@ -106,6 +106,18 @@ def test_image_is_resized_to_cover_the_size_and_normalized(tmp_path: Path) -> No
     assert grey.shape == (1, 1, 4, 4) and 0 < float(grey.mean()) < 1
 
 
+def test_a_photo_is_rotated_as_its_exif_data_says(tmp_path: Path) -> None:
+    upright = Image.new("RGB", (8, 8), "black")
+    upright.paste("white", (0, 0, 8, 4))  # the upper half
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "stored.png", exif=exif)
+    for channels in (1, 3):
+        recipe = ImageRecipe(size=8, normalization="none")
+        image = read_image(tmp_path / "stored.png", (8, 8), channels, recipe)
+        assert image[0, :, :4].min() == 1 and image[0, :, 4:].max() == 0
+
+
 def write_npz(folder: Path, number: int, **arrays: Any) -> None:
     numpy.savez(folder / f"{number}.npz", **arrays)
 

@@ -19,6 +19,7 @@ from etui.engine.training.run import check_training, run_training
 from etui.errors import PreparationError, UsageError
 from etui.jobs import TrainingJob
 from etui.training_check import FALL, Failure, TrainingCheck
+from etui.wording import training_check as wording
 from tests.engine.tiny import Convolutional, Indexed
 
 MODEL = UserModel(kind="factory", path="/none/net.py", factory="net")
@@ -418,6 +419,7 @@ class CachesInBuffers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.head = nn.Linear(8, 4)
+        self.seen: torch.Tensor
         self.register_buffer("seen", torch.zeros(0, 4))
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -438,6 +440,7 @@ def test_buffers_that_a_call_registers_or_resizes_are_restored_for_the_next_opti
 
 def test_a_bias_before_batch_normalization_need_not_change() -> None:
     module = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4))
+    module[0].bias.data.fill_(1.0)  # type: ignore[operator]
     checked = check(module, torch.randn(4, 8), optimizers=("sgd",), learning_rate=0.01)
     assert failures(checked) == {}
     (one,) = checked.optimizers
@@ -462,3 +465,37 @@ class RandomDepth(nn.Module):
 
 def test_dropped_values_and_zeros_that_a_layer_was_given_are_not_dead_layers() -> None:
     assert failures(check(RandomDepth(), torch.randn(4, 8), learning_rate=0.03)) == {}
+
+
+class Overwritten(nn.Module):
+    """Sets its first weight to a constant in each call, as code that loads weights in the wrong place may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(8, 8), nn.Linear(8, 4)
+        self.loaded = self.first.weight.detach().clone()
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            self.first.weight.copy_(self.loaded)
+        result: torch.Tensor = self.head(torch.relu(self.first(values)))
+        return result
+
+
+def test_weights_that_the_forward_pass_overwrites_are_named() -> None:
+    checked = check(Overwritten(), torch.randn(4, 8), learning_rate=0.03)
+    found = failures(checked)
+    assert list(found) == ["weights are overwritten"]
+    assert found["weights are overwritten"].places == ["first (Linear): weight"]
+    assert checked.optimizers[0].changed_parameters == 3
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_parameters_in_16_bits_are_blamed_rather_than_the_learning_rate(optimizer: str) -> None:
+    module = linear()
+    module[0].weight.data.fill_(60.0)  # type: ignore[operator]
+    checked = check(module.half(), torch.randn(4, 8).half(), optimizers=(optimizer,), learning_rate=0.001)
+    (one,) = checked.optimizers
+    assert one.half == "FP16" and one.failures
+    for entry in wording.failures(checked):
+        assert "FP16" in entry.value and "learning rate" not in entry.value

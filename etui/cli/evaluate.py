@@ -1,0 +1,186 @@
+"""``etui evaluate``: the accuracy of programs on a task, on labelled images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from etui.cli.complete import complete_folder, complete_model, complete_run_or_file
+from etui.cli.context import Settings
+from etui.cli.data import LAYOUTS
+from etui.cli.lazy_group import examples
+from etui.cli.number_types import Count, Number
+from etui.cli.path_type import FILE_PATH
+from etui.cli.run_selection import selected_runs
+from etui.cli.status_line import status_line
+from etui.errors import EXIT_DONE, UsageError
+from etui.paths import expanded
+from etui.text import plain
+
+if TYPE_CHECKING:
+    from etui.services.evaluate import Program
+
+
+@click.command(
+    epilog=examples(
+        "etui evaluate net.pte --data digits --split test --threshold auto",
+        "etui evaluate 3f2a 9b1c --data photos --split val",
+        "etui evaluate resnet18.pte --model resnet18 --data photos",
+        "etui evaluate net.pte --data digits --split test --json | jq '.programs[].metrics.mean_average_precision'",
+    )
+    + f"\n\n{LAYOUTS}"
+)
+@click.argument("targets", nargs=-1, required=True, metavar="FILE.pte|RUN..", shell_complete=complete_run_or_file)
+@click.option("--data", "folder", required=True, type=FILE_PATH, metavar="DIR", shell_complete=complete_folder,
+              help="Data set of labelled images.")  # fmt: skip
+@click.option("--split", metavar="NAME", help="Split to evaluate on; the beginning of its name is enough.")
+@click.option("--threshold", metavar="auto|P",
+              help="Probability from which a category counts as predicted; auto chooses that with the largest micro F1"
+                   " on another split.  [default: that of the program's metadata, else 0.5]")  # fmt: skip
+@click.option("--limit", type=Count(min=1), metavar="N",
+              help="Use N images of a split, chosen by their content.")  # fmt: skip
+@click.option("--model", metavar="NAME", shell_complete=complete_model,
+              help="Model whose classes and preprocessing a program without metadata has.")  # fmt: skip
+@click.option("--metadata", type=FILE_PATH, metavar="FILE",
+              help="Metadata of the programs.  [default: FILE.task.json next to FILE.pte]")  # fmt: skip
+@click.option("--threads", type=Count(min=1), metavar="N",
+              help="Threads of the program.  [default: half of the cores; the others read images]")  # fmt: skip
+@click.option("--seed", type=Count(), default=0, show_default=True, metavar="N", help="Seed of the intervals.")
+@click.option("--timeout", type=Number(min=0.1), default=3600.0, show_default=True, metavar="S",
+              help="Time limit for each program in seconds.")  # fmt: skip
+@click.option("--classes", is_flag=True, help="Also print a table of the categories.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one row for each program, category and metric.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.pass_obj
+def evaluate(
+    settings: Settings,
+    targets: tuple[str, ...],
+    folder: Path,
+    split: str | None,
+    threshold: str | None,
+    limit: int | None,
+    model: str | None,
+    metadata: Path | None,
+    threads: int | None,
+    seed: int,
+    timeout: float,
+    classes: bool,
+    as_csv: bool,
+    as_json: bool,
+) -> int:
+    """Evaluate programs on labelled images, and compare them with the first.
+
+    Data with several labels for each image: mean average precision (mAP), precision, recall and F1. Data with one
+    label: top-1 and top-5. Both: calibration error. Intervals (95 %) are bootstrapped over images, those of differences
+    with the same images for both programs.
+
+    A program's categories and preprocessing come from its metadata, FILE.task.json next to FILE.pte, or from the
+    catalog for models of torchvision; the categories of the data must be among them, by name. Nothing is stored.
+    """
+    from etui.services.evaluate import evaluate_programs
+
+    if as_csv and as_json:
+        raise UsageError("--csv and --json exclude each other", "choose one")
+    programs = _programs(settings, targets, metadata, model)
+    with status_line() as line:
+        found = evaluate_programs(
+            programs, folder, split, threshold=_threshold(threshold), limit=limit, seed=seed, threads=threads,
+            limit_s=timeout, progress=line.show,
+        )  # fmt: skip
+    if as_json:
+        import msgspec
+
+        from etui.formats.json_text import harmless
+
+        click.echo(harmless(msgspec.json.format(msgspec.json.encode(found), indent=2)))
+    elif as_csv:
+        from etui.cli.evaluate_output import as_csv as csv_of
+
+        click.echo(csv_of(found), nl=False)
+    else:
+        from etui.cli.evaluate_output import as_text
+
+        click.echo(as_text(found, classes=classes))
+    return EXIT_DONE
+
+
+def _threshold(text: str | None) -> float | Literal["auto"] | None:
+    if text is None or text == "auto":
+        return "auto" if text else None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UsageError(f"the threshold {plain(text)} is not a probability", "use auto, or a number from 0 to 1")
+    return value
+
+
+def _programs(settings: Settings, targets: tuple[str, ...], metadata: Path | None, model: str | None) -> list[Program]:
+    found: list[Program] = []
+    for target in targets:
+        path = expanded(target)
+        if path.suffix.lower() == ".pte" or "/" in target or path.is_file():
+            found.append(_of_file(path, metadata, model))
+        else:
+            found += _of_runs(settings, target, metadata, model)
+    return _named_apart(list(dict.fromkeys(found)))
+
+
+def _named_apart(programs: list[Program]) -> list[Program]:
+    """Add folders to the names of files until those of different files differ."""
+    parts = 1
+    most = max((len(one.path.parts) for one in programs), default=1)
+    while len({one.name for one in programs}) < len(programs) and parts < most:
+        parts += 1
+        counts = Counter(one.name for one in programs)
+        programs = [
+            one._replace(name="/".join(one.path.absolute().parts[-parts:])) if counts[one.name] > 1 else one
+            for one in programs
+        ]
+    return programs
+
+
+def _of_file(path: Path, metadata: Path | None, model: str | None) -> Program:
+    from etui.catalog.precisions import AS_IS
+    from etui.services.evaluate import Program
+    from etui.task_data.program_metadata import metadata_path
+
+    if not path.is_file():
+        raise UsageError(f"{plain(str(path))} is not a file", "name a .pte or a run")
+    own = metadata or (metadata_path(path) if metadata_path(path).is_file() else None)
+    if own is None and model is None:
+        raise UsageError(
+            f"the categories and the preprocessing of {plain(path.name)} are not known",
+            f"write {plain(metadata_path(path).name)} next to it, or name its --model",
+        )
+    return Program(path.name, path, AS_IS, own, model)
+
+
+def _of_runs(settings: Settings, target: str, metadata: Path | None, model: str | None) -> list[Program]:
+    from etui.paths import cache_dir, program_path
+    from etui.services.evaluate import Program
+    from etui.services.executorch_only import require_executorch
+
+    found = []
+    with settings.store_with_runs() as store:
+        documents = [store.document(run_id) for run_id in selected_runs(store, [target])]
+    for document in documents:
+        require_executorch(document, "the evaluation")
+        name = f"{document.id} {document.model.name} {document.configuration}"
+        artifact = document.artifact
+        path = program_path(cache_dir(), artifact.key) if artifact is not None else None
+        if path is None or not path.is_file():
+            raise UsageError(
+                f"the program of run {document.id} is not in the cache", "measure it again, or name a .pte"
+            )
+        if metadata is None and model is None and document.weights and document.weights.kind == "synthetic":
+            raise UsageError(
+                f"run {document.id} has synthetic weights, so that its accuracy means nothing",
+                "evaluate a run with --weights pretrained or a checkpoint",
+            )
+        found.append(Program(name, path, document.delegate, metadata, model or document.model.name))
+    return found

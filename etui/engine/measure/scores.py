@@ -1,0 +1,142 @@
+"""Run a program on the images of a data set, and write its scores."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy
+import torch
+from torch import nn
+
+from etui.catalog.find import find_model
+from etui.catalog.models import ModelEntry
+from etui.engine.measure.accuracy import Log
+from etui.engine.models.data_folder import mean_and_std
+from etui.engine.models.data_labels import category_places, class_names
+from etui.engine.models.outputs import flat_outputs
+from etui.engine.runtime.execution import LoadedProgram, set_threads
+from etui.errors import UsageError
+from etui.events import Event, utc_now
+from etui.jobs import ScoresJob, ScoresResult
+from etui.task_data.labelled_images import Kind
+from etui.task_data.prefetch import Prefetch
+from etui.task_data.preprocessing import Preprocessing
+from etui.task_data.program_metadata import read_metadata
+from etui.text import counted, plain
+
+_EVERY_S = 0.5
+_IMAGES_AT_ONCE = 8
+"""Images that a process reads at once for a program with a small batch."""
+
+
+class _Use(NamedTuple):
+    """How a program is used."""
+
+    names: list[tuple[str, ...]]
+    kind: Kind
+    preprocessing: Preprocessing
+    threshold: float | None
+    source: str
+
+
+def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
+    """Run a program on all images of the job.
+
+    Raises:
+        UsageError: the program does not take images, or its outputs or the data's categories are not those that its
+            metadata or model say.
+        EtuiError: the program cannot be loaded or run, or an image cannot be read.
+    """
+    set_threads(job.threads, cpus=None)
+    program = LoadedProgram(Path(job.program), delegate=job.delegate)
+    name = plain(Path(job.program).name)
+    batch, size = _image_shape(program, name)
+    use = _use(job, size, name)
+    if use.preprocessing.size != size:
+        raise UsageError(
+            f"{name} takes images of {_pixels(size)}, but its metadata says {_pixels(use.preprocessing.size)}",
+            "write the metadata again",
+        )
+    places = category_places(job.categories, use.names, use.source, imagenet=job.metadata is None)
+    rows: list[torch.Tensor] = []
+    done, shown, running_s = 0, 0.0, 0.0
+    at_once = batch * max(1, _IMAGES_AT_ONCE // batch)
+    images = Prefetch(Path(job.folder), job.images, use.preprocessing, at_once, job.readers)
+    begin = end = 0.0
+    with torch.inference_mode():
+        for prepared in images:
+            begin = begin or time.perf_counter()
+            tensors = torch.from_numpy(prepared)
+            for at in range(0, len(tensors), batch):
+                part = tensors[at : at + batch]
+                started = time.perf_counter()
+                rows.append(_scores(program, part, batch, len(use.names), name))
+                end = time.perf_counter()
+                running_s += end - started
+            done += len(tensors)
+            if time.monotonic() - shown > _EVERY_S:
+                shown = time.monotonic()
+                log(Event(kind="progress", message="images", done=done, total=len(job.images), at=utc_now()))
+    numpy.save(job.scores, torch.cat(rows).numpy(), allow_pickle=False)
+    return ScoresResult(
+        categories=tuple(names[0] for names in use.names),
+        places=tuple(places[category] for category in job.categories),
+        kind=use.kind,
+        threshold=use.threshold,
+        images=done,
+        batch=batch,
+        threads=job.threads,
+        readers=job.readers,
+        duration_s=end - begin,
+        waiting_s=images.waiting_s,
+        running_s=running_s,
+    )
+
+
+def _image_shape(program: LoadedProgram, name: str) -> tuple[int, tuple[int, int]]:
+    shapes = program.input_shapes
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or min(shapes[0]) < 1:
+        taken = ", ".join(str(list(shape)) for shape in shapes) or "nothing"
+        raise UsageError(f"{name} takes {taken}, not images of shape [N, 3, H, W]", "evaluate a program for images")
+    batch, _, height, width = shapes[0]
+    return batch, (height, width)
+
+
+def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
+    """Return how the program is used: as its metadata says, else as the catalog's model."""
+    if job.metadata is not None:
+        found = read_metadata(Path(job.metadata))
+        names: list[tuple[str, ...]] = [(category,) for category in found.categories]
+        return _Use(names, found.kind, found.preprocessing, found.threshold, name)
+    assert job.model is not None
+    model = find_model(job.model)
+    known: list[tuple[str, ...]] = []
+    if isinstance(model, ModelEntry) and model.image is not None and model.source_kind == "torchvision":
+        known = class_names(model, nn.Module())
+    if not known or not isinstance(model, ModelEntry) or model.image is None:
+        raise UsageError(
+            f"the classes of {plain(model.name)} are not known", "write them to a file FILE.task.json next to FILE.pte"
+        )
+    mean, std = (tuple(values.flatten().tolist()) for values in mean_and_std(model.image))
+    preprocessing = Preprocessing(size, mean, std, "crop", model.image.interpolation)
+    return _Use(known, "single-label", preprocessing, None, model.name)
+
+
+def _scores(program: LoadedProgram, images: torch.Tensor, batch: int, categories: int, name: str) -> torch.Tensor:
+    """Return the first output for up to ``batch`` images; the last one fills the rest of a batch."""
+    missing = batch - len(images)
+    full = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
+    output = flat_outputs(program.tensors(program(program.fit((full,)))))[0]
+    if output.shape != (batch, categories):
+        raise UsageError(
+            f"{name} has an output of shape {list(output.shape)}, but it should have {counted(categories, 'score')} for"
+            f" each of {batch}",
+            "check the categories of its metadata, or name its --model",
+        )
+    return output[: len(images)].float().clone()
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

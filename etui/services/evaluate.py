@@ -1,0 +1,300 @@
+"""Evaluate programs on a split of labelled images, each in a process of its own, and compare them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from etui.analysis.task_metrics import TaskDifferences, TaskMetrics
+from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
+from etui.events import Event
+from etui.host.cpus import usable_cores
+from etui.jobs import ScoresJob, ScoresResult
+from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
+from etui.task_data.labelled_images import Kind, LabelledImages, labelled_images
+from etui.task_data.program_metadata import read_metadata
+from etui.task_data.reading import open_labelled_images, splits_of
+from etui.text import plain
+
+if TYPE_CHECKING:
+    from etui.analysis.task_metrics import Bools, Floats
+
+LIMIT_S = 3600.0
+DEFAULT_THRESHOLD = 0.5
+
+ThresholdSource = Literal["given", "metadata", "default", "split"]
+Progress = Callable[[str, int, int], object]
+"""Called with a description, and the number of images that are done and of all."""
+
+
+class EvaluationTimedOut(EtuiError):
+    """The evaluation took too long."""
+
+    exit_status = EXIT_TIMED_OUT
+
+
+class Program(NamedTuple):
+    """A program to evaluate: its ``name`` in results, its file, and the delegate that it was lowered for. Its use is in
+    the file ``metadata``; without it, it is that of the catalog's ``model``."""
+
+    name: str
+    path: Path
+    delegate: str
+    metadata: Path | None = None
+    model: str | None = None
+
+
+class DataInfo(msgspec.Struct, frozen=True):
+    """The images that were used: ``images`` of the ``of`` images of a split; the hash is that of the used ones."""
+
+    name: str
+    split: str | None
+    kind: Kind
+    images: int
+    of: int
+    sha256: str
+
+
+class ProgramEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one program. ``difference`` is from the first program; None for the first, and for programs with
+    other categories.
+
+    ``images_per_s`` is the rate from the first batch to the last, while reading images; ``waiting_share`` the part of
+    that time in which the program waited for images. Both depend on what else the machine does: they are not a
+    measurement of the program.
+    """
+
+    program: str
+    metrics: TaskMetrics
+    categories: tuple[str, ...]
+    threshold_source: ThresholdSource | None
+    images_per_s: float
+    waiting_share: float
+    batch: int
+    threads: int
+    readers: int
+    difference: TaskDifferences | None = None
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of programs on the same images. ``threshold_data`` are the images that thresholds were chosen on,
+    None if they were not chosen. Intervals are of bootstrap resamples drawn with ``seed``."""
+
+    data: DataInfo
+    threshold_data: DataInfo | None
+    seed: int
+    programs: tuple[ProgramEvaluation, ...]
+
+
+class _Scored(NamedTuple):
+    """Probabilities and labels of the shape [N, C], and how they were made."""
+
+    scores: Floats
+    labels: Bools
+    result: ScoresResult
+
+
+def evaluate_programs(
+    programs: Sequence[Program],
+    folder: Path,
+    split: str | None,
+    *,
+    threshold: float | Literal["auto"] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    limit_s: float = LIMIT_S,
+    progress: Progress = lambda text, done, of: None,
+) -> Evaluation:
+    """Evaluate programs on a split of the data in ``folder``, one after the other.
+
+    ``threshold`` "auto" chooses that of each program on another split; None uses that of its metadata, else 0.5.
+    ``limit`` uses this number of images of each split, chosen by their content. ``limit_s`` is for each program.
+
+    Raises:
+        UsageError: data, split, threshold and programs do not fit each other.
+        EvaluationTimedOut: a program took longer than ``limit_s`` seconds.
+        EtuiError: an image cannot be read, or a program cannot be loaded or run, or its scores are not numbers.
+    """
+    from etui.analysis import task_metrics
+
+    kinds = {one: read_metadata(one.metadata).kind for one in programs if one.metadata is not None}
+    whole = open_labelled_images(folder, split)
+    data = _limited(whole, limit)
+    for program, kind in kinds.items():
+        _check_kind(program, kind, data)
+    if threshold is not None and data.kind == "single-label":
+        raise UsageError(f"{plain(data.name)} has one label for each image, which needs no threshold", "omit it")
+    others: list[LabelledImages] = []
+    others_of = 0
+    if threshold == "auto":
+        found = open_labelled_images(folder, _other_split(folder, data))
+        others, others_of = [_limited(found, limit)], len(found.images)
+        if found.categories != data.categories:
+            raise UsageError(
+                f"the splits {plain(str(found.split))} and {plain(str(data.split))} have different categories",
+                "give a threshold such as 0.5",
+            )
+    evaluated: list[ProgramEvaluation] = []
+    first: tuple[_Scored, float] | None = None
+    for program in programs:
+        done, *chosen_on = _score(program, folder, [data, *others], threads, limit_s, progress)
+        value, source = _threshold(done.result, threshold)
+        for chosen in chosen_on:
+            best = task_metrics.best_threshold(chosen.scores, chosen.labels)
+            if best is None:
+                raise UsageError(
+                    f"the split {plain(str(others[0].split))} has no labels", "give a threshold such as 0.5"
+                )
+            value, source = best, "split"
+        difference = None
+        if first is not None and done.labels.shape == first[0].labels.shape and (done.labels == first[0].labels).all():
+            difference = task_metrics.differences(
+                done.scores, first[0].scores, done.labels, data.kind, (value, first[1]), seed=seed
+            )
+        first = first or (done, value)
+        result = done.result
+        evaluated.append(
+            ProgramEvaluation(
+                program=program.name,
+                metrics=task_metrics.evaluate(done.scores, done.labels, data.kind, value, seed=seed),
+                categories=data.categories if data.kind == "multi-label" else result.categories,
+                threshold_source=source if data.kind == "multi-label" else None,
+                images_per_s=result.images / result.duration_s,
+                waiting_share=result.waiting_s / result.duration_s,
+                batch=result.batch,
+                threads=result.threads,
+                readers=result.readers,
+                difference=difference,
+            )
+        )
+    return Evaluation(
+        data=_info(data, len(whole.images)),
+        threshold_data=_info(others[0], others_of) if others else None,
+        seed=seed,
+        programs=tuple(evaluated),
+    )
+
+
+def _score(
+    program: Program,
+    folder: Path,
+    parts: Sequence[LabelledImages],
+    threads: int | None,
+    limit_s: float,
+    progress: Progress,
+) -> list[_Scored]:
+    """Run a program on all images of some splits, which have the same categories, in a process of its own."""
+    import numpy
+
+    name = plain(program.name)
+    cores = usable_cores()
+    running = threads or max(1, cores // 2)
+    images = tuple(image.path for data in parts for image in data.images)
+
+    def log(event: Event) -> None:
+        if event.kind == "progress":
+            progress(f"{name}: {event.done:,.0f} of {event.total:,.0f} images", int(event.done or 0), len(images))
+
+    with tempfile.TemporaryDirectory(prefix="etui-") as work:
+        scores = Path(work) / "scores.npy"
+        job = ScoresJob(
+            program=str(program.path.absolute()),
+            delegate=program.delegate,
+            folder=str(folder.absolute()),
+            images=images,
+            categories=parts[0].categories,
+            metadata=None if program.metadata is None else str(program.metadata.absolute()),
+            model=program.model,
+            scores=str(scores),
+            threads=running,
+            readers=max(1, min(16, cores - running)),
+        )
+        progress(f"{name}: loading", 0, len(images))
+        result = _done(job, name, limit_s, log)
+        logits = numpy.load(scores, allow_pickle=False)
+    found, at = [], 0
+    for data in parts:
+        _check_kind(program, result.kind, data)
+        found.append(_labelled(logits[at : at + len(data.images)], data, result))
+        at += len(data.images)
+    return found
+
+
+def _check_kind(program: Program, kind: Kind, data: LabelledImages) -> None:
+    if kind != data.kind:
+        raise UsageError(
+            f"{plain(program.name)} is {kind}, but the data {plain(data.name)} is {data.kind}",
+            "choose data of its kind",
+        )
+
+
+def _labelled(logits: Floats, data: LabelledImages, result: ScoresResult) -> _Scored:
+    """Return the probabilities with the labels. Of multi-label programs only the categories of the data are evaluated:
+    whether an image has others is not known."""
+    import numpy
+
+    from etui.analysis.task_metrics import probabilities
+
+    places = list(result.places)
+    if data.kind == "multi-label":
+        logits, columns = logits[:, places], list(range(len(places)))
+    else:
+        columns = places
+    labels = numpy.zeros(logits.shape, dtype=bool)
+    for row, image in enumerate(data.images):
+        labels[row, [columns[label] for label in image.labels]] = True
+    return _Scored(probabilities(logits, data.kind), labels, result)
+
+
+def _done(job: ScoresJob, name: str, limit_s: float, log: Callable[[Event], None]) -> ScoresResult:
+    try:
+        return run_job(job, limit_s=limit_s, log=log)
+    except JobFailed as error:
+        kind = UsageError if error.kind == "UsageError" else EtuiError
+        raise kind(error.message, "" if "log has" in error.hint else error.hint) from error
+    except JobTimedOut as error:
+        raise EvaluationTimedOut(
+            f"evaluating {name} took longer than {limit_s:g} s", "set a longer limit with --timeout, or use --limit"
+        ) from error
+    except JobCrashed as error:
+        raise EtuiError(
+            error.message.replace("the program", name, 1),
+            "free memory on the machine" if error.killed else f"check {name} with etui inspect",
+        ) from error
+
+
+def _threshold(result: ScoresResult, given: float | Literal["auto"] | None) -> tuple[float, ThresholdSource]:
+    if isinstance(given, float):
+        return given, "given"
+    if result.threshold is not None:
+        return result.threshold, "metadata"
+    return DEFAULT_THRESHOLD, "default"
+
+
+def _other_split(folder: Path, data: LabelledImages) -> str:
+    """Return the split to choose thresholds on: the validation split, else the training split."""
+    others = [split for split in splits_of(folder) if split != data.split]
+    for beginning in ("val", "train"):
+        for split in others:
+            if split.startswith(beginning):
+                return split
+    raise UsageError(
+        f"{plain(data.name)} has no other split val or train to choose the threshold on",
+        "a threshold that is chosen on the evaluated images makes the result too good; give one, such as 0.5",
+    )
+
+
+def _limited(data: LabelledImages, limit: int | None) -> LabelledImages:
+    if limit is None or limit >= len(data.images):
+        return data
+    chosen = sorted(data.images, key=lambda image: (image.sha256, image.path))[:limit]
+    return labelled_images(data.kind, data.name, data.split, data.categories, chosen)
+
+
+def _info(data: LabelledImages, of: int) -> DataInfo:
+    return DataInfo(data.name, data.split, data.kind, len(data.images), of, data.sha256)

@@ -1,0 +1,76 @@
+"""Training of a classifier on labelled images: its settings, and what came out of each epoch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+TrainingLoss = Literal["cross-entropy", "bce", "focal", "asymmetric"]
+TrainingOptimizer = Literal["sgd", "adamw"]
+Qat = Literal["lsq", "pt2e"]
+MetricName = Literal["mAP", "top-1"]
+
+BEST = "best.safetensors"
+LAST = "last.safetensors"
+PROGRAM = "model.pte"
+RESULT = "training.json"
+LOGS = "tensorboard"
+
+
+class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides the result of a training. ``model`` is a reference as of ``etui.catalog.find``; ``size`` the height
+    and width of the inputs in pixels; ``loss`` None is binary cross entropy for multi-label data, cross entropy for
+    single-label data. ``initial`` is the file of the first weights, or ``pretrained``; None for random weights."""
+
+    model: str
+    train_split: str = "train"
+    validation_split: str = "val"
+    epochs: int = 50
+    batch: int = 128
+    learning_rate: float = 0.1
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    optimizer: TrainingOptimizer = "sgd"
+    loss: TrainingLoss | None = None
+    amp: bool = False
+    size: int = 224
+    flip: bool = True
+    seed: int = 0
+    qat: Qat | None = None
+    keep_fp32: tuple[str, ...] | None = None
+    initial: str | None = None
+
+
+class EpochFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One epoch: the mean training loss, the metric on the validation split, the learning rate at its end, training
+    images per second, and the share of the training time that was spent waiting for data."""
+
+    epoch: int
+    loss: float
+    metric: float
+    learning_rate: float
+    images_per_second: float
+    waiting_share: float
+
+
+class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A training that ended. ``program_metric`` is the metric of the program, ``best`` that of the checkpoint it was
+    made from, on the same images. Hashes are those of the splits."""
+
+    settings: TrainingSettings
+    folder: str
+    kind: Literal["multi-label", "single-label"]
+    metric: MetricName
+    categories: tuple[str, ...]
+    training_images: int
+    validation_images: int
+    training_sha256: str
+    validation_sha256: str
+    epochs: list[EpochFigures]
+    best: float
+    best_epoch: int
+    program_metric: float
+    program_bytes: int
+    torch_version: str = ""
+    at: str = ""
