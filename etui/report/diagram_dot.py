@@ -121,6 +121,6 @@ def _short(line: str, most: int = _MOST_NAME) -> str:
 
 
 def _quoted(lines: Sequence[str]) -> str:
-    """Return lines for a quoted string, in which a backslash begins an escape sequence."""
-    plain = (text.shortened(line, _MOST_TITLE).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
-    return "\\n".join(plain)
+    """Return lines for a quoted string, in which a backslash begins an escape sequence and an ampersand an entity."""
+    escapes = str.maketrans({"\\": "\\\\", '"': '\\"', "&": "&amp;"})
+    return "\\n".join(text.shortened(line, _MOST_TITLE).translate(escapes) for line in lines)

@@ -66,6 +66,13 @@ def test_names_of_a_model_are_text_in_a_picture_and_in_a_page() -> None:
     assert "svg" in found
 
 
+def test_names_with_entities_are_shown_as_they_are() -> None:
+    svg = picture(diagram(residual(block="R&amp;D &#65;"), level=2), "svg", limit_s=LIMIT_S)
+    assert "R&amp;D &#65;" in " ".join(texts(svg))
+    tips = [each.get("{http://www.w3.org/1999/xlink}title", "") for each in ET.fromstring(svg).iter(f"{SVG}a")]
+    assert any("R&amp;D &#65;" in tip for tip in tips)
+
+
 def test_a_png_is_written_at_a_size_that_readers_accept() -> None:
     png = picture(diagram(residual(), level=1), "png", limit_s=LIMIT_S)
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
