@@ -127,7 +127,8 @@ def _key_of_call(graph: ModelGraph, call: int, level: int, parents: set[int | No
         depth = _depth(group.path) if graph.of == "model" else int(group.parent is not None)
         if depth > level and lists and group.parent is not None:
             path = ".".join(group.path.split(".")[:level])
-            if path.startswith(graph.groups[group.parent].path):
+            around = graph.groups[group.parent].path
+            if not around or f"{path}.".startswith(f"{around}."):
                 return ("list", group.parent, path)
         if depth >= level:
             return ("call", step, "")

@@ -58,6 +58,18 @@ def test_a_list_of_modules_with_something_between_its_members_is_not_one_box() -
     assert paths == {"between": ["layers.0", "", "layers.1"], "directly": ["layers"]}
 
 
+def test_a_list_is_not_drawn_in_a_module_whose_name_only_begins_alike() -> None:
+    groups = [
+        GroupCall(path="", type="Net"),
+        GroupCall(path="layer1", type="Layer", parent=0),
+        GroupCall(path="layer10.parts.0", type="Linear", parent=1),
+        GroupCall(path="layer10.parts.1", type="Linear", parent=1),
+    ]
+    nodes = [OperatorNode(operator="aten.linear", group=2), OperatorNode(operator="aten.linear", group=3, inputs=[0])]
+    graph = ModelGraph(name="net", title="net", of="model", groups=groups, nodes=nodes, inputs=[], outputs=[])
+    assert named(fold(graph, 2)) == [("layer10.parts.0", 1), ("layer10.parts.1", 1)]
+
+
 def test_the_default_level_is_the_deepest_with_few_boxes() -> None:
     groups, nodes = [GroupCall(path="", type="Net")], []
     for number in range(FEW_BOXES - 10):
