@@ -56,6 +56,8 @@ _OPTIMIZERS: dict[OptimizerName, Callable[[list[nn.Parameter], float], torch.opt
     "rmsprop": lambda parameters, rate: torch.optim.RMSprop(parameters, lr=rate),
     "adagrad": lambda parameters, rate: torch.optim.Adagrad(parameters, lr=rate),
 }
+_SPARSE: frozenset[OptimizerName] = frozenset({"sgd", "adagrad"})
+"""The optimizers that take the sparse gradients of an embedding with ``sparse=True``."""
 
 
 def run_training(job: TrainingJob, log: Log) -> TrainingCheck:
@@ -107,7 +109,8 @@ def check_training(
 
     Raises:
         UsageError: the requested loss does not fit.
-        PreparationError: the module has no trainable parameters, or its forward or backward pass fails.
+        PreparationError: the module has no trainable parameters, its forward or backward pass fails, or its gradients
+            are sparse and an optimizer does not take them.
     """
     if any(is_lazy(parameter) for parameter in module.parameters()):
         with torch.no_grad():
@@ -292,9 +295,20 @@ class _Loop:
             places = parameter_places(self._module, spoiled)
             self._failures.append(Failure(kind="gradient not finite", places=places, step=number))
             return False
+        self._refuse_sparse()
         self._optimizer.step()
         self._times.append(time.perf_counter() - start)
         return True
+
+    def _refuse_sparse(self) -> None:
+        if self._name in _SPARSE:
+            return
+        sparse = [name for name, one in self._trainable.items() if one.grad is not None and one.grad.is_sparse]
+        if sparse:
+            raise PreparationError(
+                f"{self._name} does not take sparse gradients: {parameter_places(self._module, sparse)[0]}",
+                "choose --optimizer sgd or adagrad, or create the embedding with sparse=False",
+            )
 
     def _changed(self) -> set[str]:
         """Return the parameters that differ from their initial values."""

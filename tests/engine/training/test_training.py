@@ -499,3 +499,23 @@ def test_parameters_in_16_bits_are_blamed_rather_than_the_learning_rate(optimize
     assert one.half == "FP16" and one.failures
     for entry in wording.failures(checked):
         assert "FP16" in entry.value and "learning rate" not in entry.value
+
+
+class SparseEmbedding(nn.Module):
+    """Has an embedding whose gradients are sparse, of which most rows are not used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(100, 16, sparse=True), nn.Linear(16, 4)
+
+    def forward(self, indices: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.head(self.embed(indices).mean(1))
+        return result
+
+
+def test_sparse_gradients_are_refused_by_name_with_optimizers_that_do_not_take_them() -> None:
+    indices = torch.randint(0, 20, (4, 6))
+    assert check(SparseEmbedding(), indices, optimizers=("sgd", "adagrad"), learning_rate=0.1).passed
+    for optimizer in ("adam", "adamw", "rmsprop"):
+        with pytest.raises(PreparationError, match=r"embed \(Embedding\): weight"):
+            check(SparseEmbedding(), indices, optimizers=(optimizer,))
