@@ -113,8 +113,19 @@ def probabilities(logits: Floats, kind: Kind) -> Floats:
         return np.exp(-np.logaddexp(0.0, -values))
     # An infinite logit would make the difference below undefined.
     values = np.nan_to_num(values)
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def are_probabilities(outputs: Floats, kind: Kind) -> bool:
+    """Whether a program's outputs are probabilities already, of which ``probabilities`` would be wrong: all are from 0
+    to 1 and, for single-label tasks, those of each image sum to 1, except for the rounding of an 8 bit output. Outputs
+    that are all equal are not: they are those of a head whose weights are zero."""
+    values = np.asarray(outputs, dtype=np.float64)
+    if not values.size or not ((values >= 0) & (values <= 1)).all() or (values == values.flat[0]).all():
+        return False
+    return kind == "multi-label" or bool((np.abs(values.sum(axis=1) - 1) <= 0.02).all())
 
 
 def average_precision(scores: Floats, positive: Bools) -> float | None:

@@ -165,3 +165,15 @@ def test_probabilities_of_large_logits() -> None:
     logits = np.array([[1000.0, -1000.0, 0.0], [np.inf, 0.0, 0.0]])
     assert task_metrics.probabilities(logits, "multi-label")[0].tolist() == [1.0, 0.0, 0.5]
     assert task_metrics.probabilities(logits, "single-label").tolist() == [[1.0, 0.0, 0.0]] * 2
+
+
+def test_outputs_that_are_probabilities_are_recognized() -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    kinds: tuple[task_metrics.Kind, ...] = ("multi-label", "single-label")
+    for kind in kinds:
+        found = task_metrics.probabilities(logits, kind)
+        assert task_metrics.are_probabilities(found, kind)
+        assert task_metrics.are_probabilities(np.round(found * 256) / 256, kind)  # as an 8 bit output
+        assert not task_metrics.are_probabilities(logits, kind)
+        assert not task_metrics.are_probabilities(np.zeros_like(logits), kind)
+    assert not task_metrics.are_probabilities(task_metrics.probabilities(logits, "multi-label"), "single-label")

@@ -122,6 +122,7 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
         ({"images": [{"id": 1, "file_name": "/etc/passwd"}]}, "not a path below"),
         ({"images": [{"id": 1, "file_name": "1.png"}, {"id": 1, "file_name": "2.png"}]}, "image id 1 twice"),
         ({"categories": [{"id": 7, "name": "a"}, {"id": 8, "name": "a"}]}, "category a twice"),
+        ({"images": [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "./1.png"}]}, "image 1.png twice"),
     ],
 )
 def test_annotations_of_another_shape_are_explained(tmp_path: Path, change: dict[str, object], reason: str) -> None:
