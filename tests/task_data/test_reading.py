@@ -60,6 +60,7 @@ def test_folders_are_categories_with_one_label(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "a.jpg")
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / "dog" / ".hidden.jpg").write_text("not an image")
+    picture(tmp_path / "dog" / ".ipynb_checkpoints" / "copy.png")
     data = open_labelled_images(tmp_path, None)
     assert (data.kind, data.split, data.categories) == ("single-label", None, ("cat", "dog"))
     assert labels(data) == {"cat/a.jpg": (0,), "dog/a.JPG": (1,), "dog/more/b.png": (1,)}
