@@ -102,6 +102,14 @@ def test_few_images_have_no_interval() -> None:
     assert found is not None and (found.value, found.interval) == (1.0, None)
 
 
+def test_no_error_in_the_images_is_not_certainty() -> None:
+    labels = np.eye(6, dtype=bool)[np.arange(30) % 6]
+    found = evaluate(labels.astype(np.float64), labels, "single-label")
+    assert found.top1 == task_metrics.Estimate(1.0, None)
+    same = differences(labels.astype(np.float64), labels.astype(np.float64), labels, "single-label").top1
+    assert same == task_metrics.Estimate(0.0, task_metrics.Interval(0.0, 0.0))
+
+
 def test_differences_are_paired() -> None:
     """Scores that differ little have a difference that is known much better than each value."""
     scores, labels = _random(4)
