@@ -36,7 +36,10 @@ _TOGETHER = 125
 class Interval(msgspec.Struct, frozen=True):
     """A 95 % bootstrap interval over images: the basic interval of Davison and Hinkley, Bootstrap Methods and their
     Application (1997), chapter 5.2. Repeated images make an average precision too high, in a resample as in the data,
-    which shifts percentiles away from the true value; the basic interval is shifted towards it."""
+    which shifts percentiles away from the true value; the basic interval is shifted towards it.
+
+    A metric that all resamples have the same value of, as 1 with no error in the images, has no interval: it would say
+    that no other image is an error. A difference does have one, as that of a program to itself is 0."""
 
     low: float
     high: float
@@ -44,7 +47,7 @@ class Interval(msgspec.Struct, frozen=True):
 
 class Estimate(msgspec.Struct, frozen=True):
     """A metric from 0 to 1 with its interval; of a difference, from -1 to 1. The interval is None if there are too few
-    images for one."""
+    images for one, or all resamples have the same value."""
 
     value: float
     interval: Interval | None = None
@@ -113,8 +116,19 @@ def probabilities(logits: Floats, kind: Kind) -> Floats:
         return np.exp(-np.logaddexp(0.0, -values))
     # An infinite logit would make the difference below undefined.
     values = np.nan_to_num(values)
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    with np.errstate(over="ignore"):
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def are_probabilities(outputs: Floats, kind: Kind) -> bool:
+    """Whether a program's outputs are probabilities already, of which ``probabilities`` would be wrong: all are from 0
+    to 1 and, for single-label tasks, those of each image sum to 1, except for the rounding of an 8 bit output. Outputs
+    that are all equal are not: they are those of a head whose weights are zero."""
+    values = np.asarray(outputs, dtype=np.float64)
+    if not values.size or not ((values >= 0) & (values <= 1)).all() or (values == values.flat[0]).all():
+        return False
+    return kind == "multi-label" or bool((np.abs(values.sum(axis=1) - 1) <= 0.02).all())
 
 
 def average_precision(scores: Floats, positive: Bools) -> float | None:
@@ -142,7 +156,12 @@ def evaluate(
     """
     _check(scores, labels)
     values = _values(scores, labels, kind, threshold)
-    intervals = _intervals(values, list(_resampled(scores, labels, kind, threshold, seed, resamples)), least=0.0)
+    resampled = list(_resampled(scores, labels, kind, threshold, seed, resamples))
+    intervals = {
+        name: interval
+        for name, interval in _intervals(values, resampled, least=0.0).items()
+        if len({one[name] for one in resampled if name in one}) > 1
+    }
     estimates = {name: Estimate(value, intervals.get(name)) for name, value in values.items()}
     if kind == "single-label":
         return TaskMetrics(

@@ -217,12 +217,24 @@ def _score(
         progress(f"{name}: loading", 0, len(images))
         result = _done(job, name, limit_s, log)
         logits = numpy.load(scores, allow_pickle=False)
+    _refuse_probabilities(name, logits, result.kind)
     found, at = [], 0
     for data in parts:
         _check_kind(program, result.kind, data)
         found.append(_labelled(logits[at : at + len(data.images)], data, result))
         at += len(data.images)
     return found
+
+
+def _refuse_probabilities(name: str, outputs: Floats, kind: Kind) -> None:
+    from etui.analysis.task_metrics import are_probabilities
+
+    if are_probabilities(outputs, kind):
+        function = "sigmoid" if kind == "multi-label" else "softmax"
+        raise UsageError(
+            f"the outputs of {name} are probabilities from 0 to 1, not logits",
+            f"export the model without its last {function}, which etui evaluate applies itself",
+        )
 
 
 def _check_kind(program: Program, kind: Kind, data: LabelledImages) -> None:

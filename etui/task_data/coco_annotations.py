@@ -62,7 +62,7 @@ def read_coco(path: Path) -> CocoAnnotations:
     _refuse_repeated(path, "the category id", [str(category.id) for category in categories])
     _refuse_repeated(path, "the category", [category.name for category in categories])
     _refuse_repeated(path, "the image id", [repr(image.id) for image in content.images])
-    _refuse_repeated(path, "the image", [image.file_name for image in content.images])
+    _refuse_repeated(path, "the image", [str(PurePosixPath(image.file_name)) for image in content.images])
     for image in content.images:
         pure = PurePosixPath(image.file_name)
         if not pure.parts or pure.is_absolute() or ".." in pure.parts or "\0" in image.file_name:

@@ -174,7 +174,8 @@ def _list_folders(folder: Path, split: str | None) -> Listing:
     for place, category in enumerate(categories):
         files = (root / category).rglob("*") if (root / category).is_dir() else ()
         for file in files:
-            if _is_image(file):
+            # Hidden folders have thumbnails and copies, as .ipynb_checkpoints.
+            if _is_image(file) and not any(part.startswith(".") for part in file.relative_to(root / category).parts):
                 images.append(LabelledImage(file.relative_to(folder).as_posix(), (place,)))
     images.sort(key=lambda image: image.path)
     return Listing("single-label", _name(folder), split, tuple(categories), tuple(images))

@@ -102,6 +102,14 @@ def test_few_images_have_no_interval() -> None:
     assert found is not None and (found.value, found.interval) == (1.0, None)
 
 
+def test_no_error_in_the_images_is_not_certainty() -> None:
+    labels = np.eye(6, dtype=bool)[np.arange(30) % 6]
+    found = evaluate(labels.astype(np.float64), labels, "single-label")
+    assert found.top1 == task_metrics.Estimate(1.0, None)
+    same = differences(labels.astype(np.float64), labels.astype(np.float64), labels, "single-label").top1
+    assert same == task_metrics.Estimate(0.0, task_metrics.Interval(0.0, 0.0))
+
+
 def test_differences_are_paired() -> None:
     """Scores that differ little have a difference that is known much better than each value."""
     scores, labels = _random(4)
@@ -165,3 +173,15 @@ def test_probabilities_of_large_logits() -> None:
     logits = np.array([[1000.0, -1000.0, 0.0], [np.inf, 0.0, 0.0]])
     assert task_metrics.probabilities(logits, "multi-label")[0].tolist() == [1.0, 0.0, 0.5]
     assert task_metrics.probabilities(logits, "single-label").tolist() == [[1.0, 0.0, 0.0]] * 2
+
+
+def test_outputs_that_are_probabilities_are_recognized() -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    kinds: tuple[task_metrics.Kind, ...] = ("multi-label", "single-label")
+    for kind in kinds:
+        found = task_metrics.probabilities(logits, kind)
+        assert task_metrics.are_probabilities(found, kind)
+        assert task_metrics.are_probabilities(np.round(found * 256) / 256, kind)  # as an 8 bit output
+        assert not task_metrics.are_probabilities(logits, kind)
+        assert not task_metrics.are_probabilities(np.zeros_like(logits), kind)
+    assert not task_metrics.are_probabilities(task_metrics.probabilities(logits, "multi-label"), "single-label")

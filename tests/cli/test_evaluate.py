@@ -227,6 +227,19 @@ def test_what_does_not_fit_is_one_line(programs: Path, digits: Path, folders: Pa
     failed(run(net, *data), "net.task.json", EXIT_USAGE)
 
 
+def test_outputs_that_are_probabilities_are_refused(digits: Path, tmp_path: Path) -> None:
+    """Their sigmoid would be applied twice: then every threshold, F1 and calibration error is wrong."""
+    import torch
+    from executorch.exir import to_edge_transform_and_lower
+
+    torch.manual_seed(0)
+    parts = (torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(3 * 12, len(DIGITS)), torch.nn.Sigmoid())
+    exported = torch.export.export(torch.nn.Sequential(*parts).eval(), (torch.zeros(BATCH, 3, 24, 32),))
+    to_edge_transform_and_lower(exported).to_executorch().save(str(tmp_path / "sure.pte"))
+    describe(tmp_path / "sure.pte")
+    failed(run(tmp_path / "sure.pte", "--data", digits, "--split", "val"), "sigmoid", EXIT_USAGE)
+
+
 def test_a_broken_image_is_named(programs: Path, digits: Path, tmp_path: Path) -> None:
     shutil.copytree(digits, tmp_path / "digits")
     broken = next((tmp_path / "digits" / "val").iterdir())

@@ -60,6 +60,7 @@ def test_folders_are_categories_with_one_label(tmp_path: Path) -> None:
     picture(tmp_path / "cat" / "a.jpg")
     (tmp_path / "cat" / "notes.txt").write_text("not an image")
     (tmp_path / "dog" / ".hidden.jpg").write_text("not an image")
+    picture(tmp_path / "dog" / ".ipynb_checkpoints" / "copy.png")
     data = open_labelled_images(tmp_path, None)
     assert (data.kind, data.split, data.categories) == ("single-label", None, ("cat", "dog"))
     assert labels(data) == {"cat/a.jpg": (0,), "dog/a.JPG": (1,), "dog/more/b.png": (1,)}
@@ -122,6 +123,7 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
         ({"images": [{"id": 1, "file_name": "/etc/passwd"}]}, "not a path below"),
         ({"images": [{"id": 1, "file_name": "1.png"}, {"id": 1, "file_name": "2.png"}]}, "image id 1 twice"),
         ({"categories": [{"id": 7, "name": "a"}, {"id": 8, "name": "a"}]}, "category a twice"),
+        ({"images": [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "./1.png"}]}, "image 1.png twice"),
     ],
 )
 def test_annotations_of_another_shape_are_explained(tmp_path: Path, change: dict[str, object], reason: str) -> None:
