@@ -232,7 +232,7 @@ def _refuse_probabilities(name: str, outputs: Floats, kind: Kind) -> None:
     if are_probabilities(outputs, kind):
         function = "sigmoid" if kind == "multi-label" else "softmax"
         raise UsageError(
-            f"the outputs of {name} are probabilities from 0 to 1, not logits",
+            f"all outputs of {name} are from 0 to 1, so that they seem to be probabilities, not logits",
             f"export the model without its last {function}, which etui evaluate applies itself",
         )
 
