@@ -123,8 +123,8 @@ def probabilities(logits: Floats, kind: Kind) -> Floats:
 
 def are_probabilities(outputs: Floats, kind: Kind) -> bool:
     """Whether a program's outputs seem to be probabilities already, of which ``probabilities`` would be wrong: all are
-    from 0 to 1 and, for single-label tasks, those of each image sum to 1, except for the rounding of an 8 bit output. Outputs
-    that are all equal are not: they are those of a head whose weights are zero."""
+    from 0 to 1 and, for single-label tasks, those of each image sum to 1, except for the rounding of an 8 bit output.
+    Outputs that are all equal are not: they are those of a head whose weights are zero."""
     values = np.asarray(outputs, dtype=np.float64)
     if not values.size or not ((values >= 0) & (values <= 1)).all() or (values == values.flat[0]).all():
         return False
