@@ -384,8 +384,8 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
 
 class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):
     """Measure the peaks of this machine with ``threads`` threads on ``cpus``: products of matrices of ``sizes`` rows
-    and columns on XNNPACK and of ``torch_sizes`` in PyTorch, and memory traffic on arrays of ``array_bytes`` (0: not
-    measured), each for about ``repeat_s`` seconds."""
+    and columns and ``convolutions`` (channels, and height and width) on XNNPACK, products of ``torch_sizes`` in
+    PyTorch, and memory traffic on arrays of ``array_bytes`` (0: not measured), each for about ``repeat_s`` seconds."""
 
     worker: ClassVar[str] = "etui.engine.peaks.run:run_peaks"
     doing: ClassVar[str] = "measuring the peaks"
@@ -394,6 +394,7 @@ class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):
     cpus: list[int]
     array_bytes: int
     sizes: tuple[int, ...] = (256, 512, 1024)
+    convolutions: tuple[tuple[int, int], ...] = ((64, 56), (128, 28), (256, 14))
     torch_sizes: tuple[int, ...] = (1024, 2048)
     repeat_s: float = 1.0
 

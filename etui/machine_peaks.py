@@ -16,7 +16,8 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """A rate in units of 10^9 per second: operations (a multiply-add counts as two) of a matrix product, or bytes.
 
     ``library`` executed it and ``work`` describes it. ``median``, ``low`` and ``high`` (the quartiles) are over
-    ``repeats`` repetitions.
+    ``repeats`` repetitions. The peak is the upper quartile: what else the machine does only makes work slower, and
+    unlike the fastest repetition it does not depend on a single reading of the clock.
     """
 
     kind: RateKind
@@ -26,6 +27,11 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     low: float
     high: float
     repeats: int
+
+    @property
+    def peak(self) -> float:
+        """The rate to compare with."""
+        return self.high
 
 
 class MachinePeaks(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +54,8 @@ class MachinePeaks(msgspec.Struct, frozen=True, kw_only=True):
     load: str = ""
 
     def best(self, kind: RateKind) -> Rate | None:
-        """Return the highest rate of a kind; None if it was not measured."""
-        return max((rate for rate in self.rates if rate.kind == kind), key=lambda rate: rate.median, default=None)
+        """Return the rate of a kind with the highest peak; None if it was not measured."""
+        return max((rate for rate in self.rates if rate.kind == kind), key=lambda rate: rate.peak, default=None)
 
 
 class MeasuredRates(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,8 +63,6 @@ def peaks(**changes: Any) -> MachinePeaks:
     return msgspec.structs.replace(made, **changes)
 
 
-def rate(kind: RateKind, median: float, library: str = "XNNPACK") -> Rate:
-    """Return a rate whose quartiles are 5 % from its median."""
-    return Rate(
-        kind=kind, library=library, work="a product", median=median, low=0.95 * median, high=1.05 * median, repeats=9
-    )
+def rate(kind: RateKind, peak: float, library: str = "XNNPACK") -> Rate:
+    """Return a rate with this peak, the upper quartile, and a median that is 5 % less."""
+    return Rate(kind=kind, library=library, work="a product", median=0.95 * peak, low=0.9 * peak, high=peak, repeats=9)

@@ -214,8 +214,8 @@ def _limit(
     for arithmetic, count in operations.items():
         if (peak := peaks.best(arithmetic)) is None:
             return None, None
-        compute_s += count / peak.median / 1e9
-    memory_s = least_bytes / memory.median / 1e9
+        compute_s += count / peak.peak / 1e9
+    memory_s = least_bytes / memory.peak / 1e9
     return ("compute", compute_s) if compute_s >= memory_s else ("memory", memory_s)
 
 

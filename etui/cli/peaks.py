@@ -35,9 +35,10 @@ def peaks(
 ) -> int:
     """Measure how fast this machine computes and reads memory at most, for rooflines (`etui summary RUN --roofline`).
 
-    Products of large matrices in FP32, FP16 and INT8 on XNNPACK and in FP32 in PyTorch, and reading, copying and triad
-    of arrays larger than the caches. The best median counts; it is a measured limit of these libraries, not of the
-    hardware. It takes about half a minute under the machine lock, and is stored for the host and number of threads.
+    Products of matrices and convolutions in FP32, FP16 and INT8 on XNNPACK, products in FP32 in PyTorch, and reading,
+    copying and triad of arrays larger than the caches. The peaks are those of the libraries that execute models, not of
+    the hardware: the upper quartile of the repetitions of the fastest work. It takes about a minute under the machine
+    lock, and is stored for the host and number of threads.
     """
     from etui.services.peaks import measure_peaks
     from etui.services.request import check_threads, wait_quiet_min

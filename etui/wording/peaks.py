@@ -43,20 +43,20 @@ def short(peaks: MachinePeaks) -> str:
 
 
 def amount(rate: Rate) -> str:
-    """Return a median with its unit. Integer operations are not floating-point operations."""
+    """Return a peak with its unit. Integer operations are not floating-point operations."""
     unit = {"memory": "GB/s", "int8": "GOP/s"}.get(rate.kind, "GFLOP/s")
-    return f"{text.number(rate.median)} {unit}"
+    return f"{text.number(rate.peak)} {unit}"
 
 
 def spread(rate: Rate) -> str:
-    """Return the quartiles and the number of repetitions."""
-    return f"quartiles {text.number(rate.low)} to {text.number(rate.high)} of {rate.repeats}"
+    """Return what the peak is of the repetitions, with their median."""
+    return f"upper quartile of {rate.repeats}, median {text.number(rate.median)}"
 
 
 def _best_of_others(peaks: MachinePeaks, best: Rate) -> list[Rate]:
     """Return the best rate of the same kind of each other library."""
     found: dict[str, Rate] = {}
-    for rate in sorted(peaks.rates, key=lambda rate: -rate.median):
+    for rate in sorted(peaks.rates, key=lambda rate: -rate.peak):
         if rate.kind == best.kind and rate.library != best.library:
             found.setdefault(rate.library, rate)
     return list(found.values())

@@ -1,9 +1,10 @@
-"""Large matrix products, the work with which these libraries come closest to the peak of the cores."""
+"""Matrix products and convolutions, the work with which these libraries come closest to the peak of the cores."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,6 +20,33 @@ from etui.machine_peaks import Arithmetic, Rate
 
 _LAYERS = 4
 """Layers of a program: converting its inputs to 8 bits and back is then a small part of the time."""
+_KERNEL = 3
+
+
+class Layers(NamedTuple):
+    """Equal layers one after the other: ``make`` returns one, ``shape`` is that of the inputs and outputs of each, and
+    ``operations`` is the number of operations of one layer; a multiply-add counts as two."""
+
+    text: str
+    make: Callable[[], nn.Module]
+    shape: tuple[int, ...]
+    operations: float
+
+
+def linear_layers(size: int) -> Layers:
+    """Return linear layers of ``size`` inputs and outputs on ``size`` rows."""
+    text = f"{_LAYERS} linear layers of {size} x {size} on {size} rows"
+    return Layers(text, lambda: nn.Linear(size, size, bias=False), (size, size), 2.0 * size**3)
+
+
+def convolutions(channels: int, side: int) -> Layers:
+    """Return convolutions of 3 x 3 from ``channels`` to as many on ``side`` x ``side`` positions."""
+
+    def make() -> nn.Module:
+        return nn.Conv2d(channels, channels, _KERNEL, padding=_KERNEL // 2, bias=False)
+
+    text = f"{_LAYERS} convolutions of 3 x 3, {channels} channels on {side} x {side}"
+    return Layers(text, make, (1, channels, side, side), 2.0 * (_KERNEL * channels * side) ** 2)
 
 
 def matrix_product(size: int, repeat_s: float) -> Rate:
@@ -34,8 +62,8 @@ def matrix_product(size: int, repeat_s: float) -> Rate:
     )
 
 
-def write_program(precision: Arithmetic, size: int, path: Path) -> None:
-    """Write a program of linear layers of ``size`` inputs and outputs, on ``size`` rows, for XNNPACK.
+def write_program(precision: Arithmetic, layers: Layers, path: Path) -> None:
+    """Write a program of layers for XNNPACK.
 
     Raises:
         PreparationError: XNNPACK does not execute all of it.
@@ -43,8 +71,8 @@ def write_program(precision: Arithmetic, size: int, path: Path) -> None:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     torch.manual_seed(0)
-    module = nn.Sequential(*(nn.Linear(size, size, bias=False) for _ in range(_LAYERS))).eval()
-    inputs, structure = (torch.randn(size, size),), plain_structure(1)
+    module = nn.Sequential(*(layers.make() for _ in range(_LAYERS))).eval()
+    inputs, structure = (torch.randn(layers.shape),), plain_structure(1)
     if precision == "int8":
         exported = export(module, inputs, structure)
         graph = quantize(module, exported, inputs, [inputs], "int8-static/xnnpack")
@@ -63,15 +91,15 @@ def write_program(precision: Arithmetic, size: int, path: Path) -> None:
         edge.to_executorch().write_to_file(file)
 
 
-def xnnpack_products(precision: Arithmetic, size: int, path: Path, repeat_s: float) -> Rate:
+def xnnpack_rate(precision: Arithmetic, layers: Layers, path: Path, repeat_s: float) -> Rate:
     """Return the rate of a program of ``write_program``, without the copies of its inputs and outputs."""
     program = LoadedProgram(path, delegate="xnnpack")
-    inputs = program.fit((torch.randn(size, size),))
+    inputs = program.fit((torch.randn(layers.shape),))
     return rate_of(
         precision,
         "XNNPACK",
-        f"{_LAYERS} linear layers of {size} x {size} on {size} rows",
-        2.0 * _LAYERS * size**3,
+        layers.text,
+        _LAYERS * layers.operations,
         lambda: program.parts_ns(inputs)[1] / 1e9,
         repeat_s,
     )

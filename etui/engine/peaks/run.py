@@ -9,7 +9,14 @@ from pathlib import Path
 import torch
 
 from etui.engine.explain.error_text import headline
-from etui.engine.peaks.matrix_products import matrix_product, write_program, xnnpack_products
+from etui.engine.peaks.matrix_products import (
+    Layers,
+    convolutions,
+    linear_layers,
+    matrix_product,
+    write_program,
+    xnnpack_rate,
+)
 from etui.engine.peaks.memory_traffic import memory_rates
 from etui.engine.runtime.execution import set_threads
 from etui.errors import EtuiError
@@ -42,30 +49,31 @@ def run_peaks(job: PeaksJob, log: Log) -> MeasuredRates:
             missing.setdefault(kind, _reason(error))
 
     with tempfile.TemporaryDirectory(prefix="etui-peaks-") as folder:
-        programs: list[tuple[Arithmetic, int, Path]] = []
+        programs: list[tuple[Arithmetic, Layers, Path]] = []
+        work = [*map(linear_layers, job.sizes), *(convolutions(*each) for each in job.convolutions)]
         torch.set_num_threads(1)
         # Programs are prepared first: exporting leaves threads and memory that are not those of a measurement.
-        log(Event(kind="stage", stage="prepare", message="preparing matrix products", at=utc_now()))
+        log(Event(kind="stage", stage="prepare", message="preparing matrix products and convolutions", at=utc_now()))
         for precision in _PRECISIONS:
-            for size in job.sizes:
-                path = Path(folder, f"{precision}-{size}.pte")
+            for number, layers in enumerate(work):
+                path = Path(folder, f"{precision}-{number}.pte")
                 try:
-                    write_program(precision, size, path)
+                    write_program(precision, layers, path)
                 except (EtuiError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
                     missing.setdefault(precision, _reason(error))
                 else:
-                    programs.append((precision, size, path))
+                    programs.append((precision, layers, path))
         set_threads(job.threads, cpus=job.cpus)
         rates = list(attempted("memory", "memory traffic", lambda: memory_rates(job.array_bytes, job.repeat_s)))
         with torch.no_grad():
             for size in job.torch_sizes:
                 rates += attempted("fp32", "FP32", lambda size=size: [matrix_product(size, job.repeat_s)])  # type: ignore[misc]
-            for precision, size, path in programs:
+            for precision, layers, path in programs:
                 rates += attempted(
                     precision,
                     precision.upper(),
-                    lambda precision=precision, size=size, path=path: [  # type: ignore[misc]
-                        xnnpack_products(precision, size, path, job.repeat_s)
+                    lambda precision=precision, layers=layers, path=path: [  # type: ignore[misc]
+                        xnnpack_rate(precision, layers, path, job.repeat_s)
                     ],
                 )
     return MeasuredRates(rates=rates, missing={kind: why for kind, why in missing.items() if not _has(rates, kind)})
