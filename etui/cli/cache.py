@@ -16,7 +16,7 @@ from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
 from etui.errors import UsageError
 from etui.facts import RunSummary
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 
 if TYPE_CHECKING:
     from etui.runner.cache_contents import CacheContents, CacheEntry
@@ -96,7 +96,7 @@ def list_entries(settings: Settings, as_json: bool) -> None:
         listed = msgspec.to_builtins(contents)
         for entry in listed["entries"]:
             entry["runs"] = [run.id for run in runs.get(entry["key"], ())]
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(listed), indent=2)))
+        click.echo(printable_json(listed))
         return
     if contents.entries:
         click.echo(table(_COLUMNS, [_row(entry, runs.get(entry.key, [])) for entry in contents.entries]))
@@ -149,10 +149,8 @@ def clean(
     removed = remove_entries(root, free) if root.exists() else []
     kept = [entry for entry in chosen if entry not in removed]
     if as_json:
-        import msgspec
-
         listed = {"freed_bytes": sum(entry.size_bytes for entry in removed), "removed": removed, "kept": kept}
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(listed), indent=2)))
+        click.echo(printable_json(listed))
     for entry in kept:
         state = "in use" if entry.in_use else "in use since it was listed, or not removable"
         click.echo(f"kept {entry.kind} {entry.key[:_KEY_CHARACTERS]} {text.plain(entry.model)}: {state}", err=True)

@@ -15,6 +15,7 @@ from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EtuiError, UsageError
+from etui.formats.json_text import printable_json
 from etui.text import counted, plain
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _list(settings: Settings, model: str | None, as_json: bool) -> int:
         with store:
             found = store.training_checks(reference)
     if as_json:
-        _print_json(found)
+        click.echo(printable_json(found))
     elif found:
         click.echo(list_text(found))
     else:
@@ -182,7 +183,7 @@ def _print(check: TrainingCheck, as_json: bool) -> int:
     from etui.cli.check_training_output import as_text, check_fields
 
     if as_json:
-        _print_json(check_fields(check))
+        click.echo(printable_json(check_fields(check)))
     else:
         click.echo(as_text(check))
     return EXIT_DONE if check.passed else EXIT_CROSSED
@@ -192,18 +193,10 @@ def _print_stored(stored: StoredCheck, as_json: bool) -> int:
     from etui.cli.check_training_output import stored_fields, stored_text
 
     if as_json:
-        _print_json(stored_fields(stored))
+        click.echo(printable_json(stored_fields(stored)))
     else:
         click.echo(stored_text(stored))
     return EXIT_DONE if stored.check is None or stored.check.passed else EXIT_CROSSED
-
-
-def _print_json(value: object) -> None:
-    import msgspec
-
-    from etui.formats.json_text import harmless
-
-    click.echo(harmless(msgspec.json.format(msgspec.json.encode(value), indent=2)))
 
 
 def _optimizers(given: str) -> tuple[OptimizerName, ...]:

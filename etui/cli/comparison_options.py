@@ -12,7 +12,7 @@ import click
 
 from etui.cli.number_types import Number
 from etui.cli.path_type import OUTPUT_PATH, check_one_on_stdout
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 
 if TYPE_CHECKING:
     from etui.analysis.gates import Limits
@@ -72,10 +72,8 @@ class ComparisonOptions:
 
         output.write_reports(compared, junit=self.junit, page=self.markdown, everything=self.everything)
         if self.as_json:
-            import msgspec
-
             found = output.as_json(compared)
-            click.echo(harmless(msgspec.json.format(msgspec.json.encode(found if many else found[0]))))
+            click.echo(printable_json(found if many else found[0]))
         elif compared and not is_taken:
             click.echo(output.as_text(compared, everything=self.everything))
         output.report_unsettled(compared)

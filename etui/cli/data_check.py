@@ -15,7 +15,7 @@ from etui.cli.path_type import FILE_PATH
 from etui.cli.status_line import status_line
 from etui.cli.table import Column, ascii_only, table, wrapped_to_terminal
 from etui.errors import EXIT_CROSSED, EXIT_DONE
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.text import MISSING, counted, number, plain
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def check(folder: Path, split: str | None, as_json: bool) -> int:
     with status_line() as line:
         found = check_data(folder, split, lambda done, of: line.show(f"{done:,} of {of:,} images", done, of))
     if as_json:
-        import msgspec
-
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(found), indent=2)))
+        click.echo(printable_json(found))
     else:
         for part in _parts(found):
             click.echo(part)

@@ -6,6 +6,7 @@ import click
 
 from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table
+from etui.formats.json_text import printable_json
 
 _COLUMNS = (Column("delegate"), Column("runs here"), Column("exports here"), Column("description", wraps=True))
 
@@ -20,9 +21,7 @@ def delegates(as_json: bool) -> None:
 
     listed = [*all_delegates().values(), *(each for each in baselines().values() if is_listed(each.name))]
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(listed), indent=2))
+        click.echo(printable_json(listed))
         return
     rows = [
         (delegate.name, _yes(delegate.runs_here), _yes(delegate.exports_here), delegate.title)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from etui import text
 from etui.charts.graph_lanes import ASCII_LANES, LaneGlyphs, lanes
 from etui.cli.table import Column, ascii_only, table, wrapped_to_terminal
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.wording.diagram import Diagram, flow_legend, in_ascii
 
 _BAR = 20
@@ -69,7 +67,7 @@ def as_json(diagram: Diagram) -> bytes:
         "edges": diagram.edges,
         "notes": diagram.notes,
     }
-    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    return printable_json(value)
 
 
 def _path(diagram: Diagram, index: int) -> str:

@@ -10,6 +10,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Number
 from etui.errors import EXIT_CROSSED, EXIT_DONE
+from etui.formats.json_text import printable_json
 from etui.text import plain
 
 HEADING_EVERY = 20
@@ -44,9 +45,7 @@ def doctor(settings: Settings, watch: bool, for_s: float | None, as_json: bool) 
 
     findings = examine(settings.database)
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2))
+        click.echo(printable_json(findings))
     else:
         from etui.host.environment import read_environment
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etui.cli.table import Column, table
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.services.foresee import Basis, Foreseen, foresee
 from etui.text import about_seconds, counted, size
 
@@ -30,8 +30,6 @@ _SHAPE = 3
 
 def print_plan(settings: Settings, planned: Planned, *, as_json: bool) -> None:
     """Print the programs of the planned sessions, which are cached, and the estimated time."""
-    import msgspec
-
     from etui.host.cpus import usable_cores
     from etui.paths import cache_dir
     from etui.store import Store
@@ -44,7 +42,7 @@ def print_plan(settings: Settings, planned: Planned, *, as_json: bool) -> None:
         with Store.open(settings.database, create=False) as store:
             foreseen = foresee(store, planned.sessions, cache, cores, planned.skipped)
     if as_json:
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(foreseen), indent=2)))
+        click.echo(printable_json(foreseen))
     else:
         click.echo(_text(foreseen))
 

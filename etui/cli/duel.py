@@ -14,7 +14,7 @@ from etui.cli.run_selection import selected_run
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.cli.wait_quiet import minutes_to_wait, wait_quiet_option
 from etui.errors import EXIT_DONE
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 
 
 @click.command(
@@ -120,9 +120,7 @@ def duel(
 
     compared = [output.Compared.of(first, [second], margin=0.02, force=False, limits=Limits())]
     if options["as_json"]:
-        import msgspec
-
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(output.as_json(compared)[0]))))
+        click.echo(printable_json(output.as_json(compared)[0]))
         return status
     click.echo("")
     for run in (first, second):

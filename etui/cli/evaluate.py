@@ -91,11 +91,9 @@ def evaluate(
             limit_s=timeout, progress=line.show,
         )  # fmt: skip
     if as_json:
-        import msgspec
+        from etui.formats.json_text import printable_json
 
-        from etui.formats.json_text import harmless
-
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(found), indent=2)))
+        click.echo(printable_json(found))
     elif as_csv:
         from etui.cli.evaluate_output import as_csv as csv_of
 

@@ -8,7 +8,7 @@ from etui import text
 from etui.analysis.numeric_gap import Order, exceeds_threshold, ordered
 from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.formats.csv_tables import csv_bytes
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.insight import LayerGap, NumericGap
 from etui.results import RunDocument
 
@@ -80,7 +80,7 @@ def as_json(document: RunDocument, gap: NumericGap) -> str:
         "delegate": document.delegate,
         **msgspec.to_builtins(gap),
     }
-    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2)).decode()
+    return printable_json(value).decode()
 
 
 def as_csv(gap: NumericGap) -> bytes:

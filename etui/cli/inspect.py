@@ -15,7 +15,7 @@ from etui.cli.number_types import Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.run_selection import selected_run
 from etui.errors import EXIT_DONE, EXIT_FAILED
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.paths import expanded
 from etui.text import plain
 
@@ -137,9 +137,8 @@ def _print_run(document: RunDocument, info: ProgramInfo | None, *, whole: bool, 
 
 
 def _print_json(value: object) -> None:
-    import msgspec
 
-    click.echo(harmless(msgspec.json.format(msgspec.json.encode(value), indent=2)))
+    click.echo(printable_json(value))
 
 
 def _status(info: ProgramInfo) -> int:

@@ -71,8 +71,6 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
 
 
 def _print_json(lines: list[LogLine]) -> None:
-    import msgspec
+    from etui.formats.json_text import printable_json
 
-    from etui.formats.json_text import harmless
-
-    click.echo(harmless(msgspec.json.format(msgspec.json.encode(lines), indent=2)))
+    click.echo(printable_json(lines))

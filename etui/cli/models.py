@@ -6,6 +6,7 @@ import click
 
 from etui.cli.lazy_group import examples
 from etui.cli.table import Column, table, wrapped_to_terminal
+from etui.formats.json_text import printable_json
 
 _OWN = "Own models: FILE.py:FACTORY (returns a module and its example inputs), FILE.pt2, or FILE.pte."
 
@@ -33,10 +34,8 @@ def models(torchvision: bool, as_json: bool) -> None:
 
     entries = [*MODELS.values(), *DIFFUSION.values()]
     if as_json:
-        import msgspec
-
         listed = {"models": entries, "precisions": list(PRECISIONS.values())}
-        click.echo(msgspec.json.format(msgspec.json.encode(listed), indent=2))
+        click.echo(printable_json(listed))
         return
     columns = (
         Column("model"),
@@ -69,9 +68,7 @@ def _print_torchvision(*, as_json: bool) -> None:
 
     entries = [entry for name in NAMES if (entry := torchvision_model(name)) is not None]
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2))
+        click.echo(printable_json(entries))
         return
     columns = (
         Column("model"),

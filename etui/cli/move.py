@@ -11,6 +11,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.run_selection import selected_run
 from etui.errors import UsageError
+from etui.formats.json_text import printable_json
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -45,10 +46,8 @@ def move(settings: Settings, run: str, place: str, as_json: bool) -> None:
             moved += 1
         ahead = ahead_of(store, summary.session)
     if as_json:
-        import msgspec
-
         answer = {"session": summary.session, "moved": moved, "ahead": ahead.sessions, "starts_in_s": ahead.seconds}
-        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
+        click.echo(printable_json(answer))
         return
     state = "moved" if moved else "not moved"
     click.echo(f"{summary.id[:6]} ({plain(summary.model)}): {state}; {ahead.text}")

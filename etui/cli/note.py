@@ -15,7 +15,7 @@ from etui.cli.run_selection import selected_runs
 from etui.cli.table import Column, table
 from etui.cli.undo import show_undo
 from etui.errors import UsageError
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.text import MISSING, plain
 
 if TYPE_CHECKING:
@@ -55,10 +55,8 @@ def note(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
                     store.annotate(run_id, note=text)
                 now[run_id] = text
     if as_json:
-        import msgspec
-
         listed = [{"id": run_id, "note": now[run_id], "before": before[run_id]} for run_id in run_ids]
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(listed), indent=2)))
+        click.echo(printable_json(listed))
     elif len(words) == 1:
         if len(run_ids) == 1:
             text = now[run_ids[0]]

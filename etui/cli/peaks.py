@@ -13,7 +13,7 @@ from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.section_text import section_lines
 from etui.errors import EXIT_DONE, UsageError
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.text import counted
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ def peaks(
     else:
         found = [measure_peaks(threads, wait_quiet_min=wait_quiet_min(wait_quiet), limit_s=timeout, begin=_begin)]
     if as_json:
-        import msgspec
-
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(found if show else found[0]), indent=2)))
+        click.echo(printable_json(found if show else found[0]))
     else:
         click.echo("\n\n".join(map(_as_text, found)))
     return EXIT_DONE

@@ -105,11 +105,9 @@ def predict(
         begin=_begin,
     )
     if as_json:
-        import msgspec
+        from etui.formats.json_text import printable_json
 
-        from etui.formats.json_text import harmless
-
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(made), indent=2)))
+        click.echo(printable_json(made))
         return EXIT_DONE
     from etui.cli.section_text import section_lines
     from etui.cli.table import wrapped_to_terminal

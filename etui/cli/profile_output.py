@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import msgspec
-
 from etui import text
 from etui.analysis.profiles import (
     ITS_OWN,
@@ -26,7 +24,7 @@ from etui.analysis.profiles import (
 )
 from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.errors import UsageError
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.insight import Profile
 from etui.results import RunDocument
 
@@ -65,7 +63,7 @@ def as_json(document: RunDocument, profile: Profile) -> bytes:
         "checks": _checks(profile),
         "profile": profile,
     }
-    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    return printable_json(value)
 
 
 def _head(document: RunDocument, profile: Profile) -> list[str]:

@@ -12,7 +12,7 @@ import click
 
 from etui.errors import EXIT_DONE, StoreError
 from etui.events import TRACEBACK
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.runner.start import RunnerFailed
 from etui.services.follow import ProgressPrinter, ended_with, follow, printing_progress
 from etui.store import QueuedSession, Store
@@ -81,10 +81,8 @@ def _interrupts_counted() -> Iterator[list[int]]:
 def finish(store: Store, ids: list[str], options: Mapping[str, Any]) -> int:
     """Print the results and return the exit status."""
     if options["as_json"]:
-        import msgspec
-
         summaries = [store.summary(run_id).as_json() for run_id in ids]
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(summaries), indent=2)))
+        click.echo(printable_json(summaries))
     if options["detach"]:
         if not options["as_json"]:
             click.echo("\n".join(ids))

@@ -28,7 +28,7 @@ from etui.cli.table import table_lines
 from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
 from etui.facts import BY_KEY, BY_SHORT, Fact, RunSummary
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.results import Status
 
 if TYPE_CHECKING:
@@ -207,16 +207,11 @@ def _found(store: Store, query: _Query, limit: int) -> Iterator[RunSummary]:
 
 def _put_json(found: Iterable[RunSummary]) -> None:
     """Write an array of summaries in batches, so that it need not fit in memory."""
-    import msgspec
-
     before = "["
     for some in _batches(found):
         # Each batch contributes its lines to the whole array.
         click.echo(
-            before
-            + harmless(msgspec.json.format(msgspec.json.encode([run.as_json() for run in some]), indent=2)).decode()[
-                1:-2
-            ],
+            before + printable_json([run.as_json() for run in some]).decode()[1:-2],
             nl=False,
         )
         before = ","

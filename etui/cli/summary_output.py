@@ -10,7 +10,7 @@ from etui import text
 from etui.analysis.roofline import Roofline
 from etui.cli.section_text import section_lines
 from etui.cli.table import Column, table, wrapped_to_terminal
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.model_summary import MeasuredRun, ModelSummary, ModuleSummary
 from etui.report.summary_markdown import summary_markdown
 from etui.wording import model_summary as wording
@@ -66,7 +66,7 @@ def as_json(summary: ModelSummary, runs: Sequence[MeasuredRun], roofline: Roofli
     value = {**msgspec.to_builtins(summary), "runs": runs}
     if roofline is not None:
         value["roofline"] = roofline
-    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    return printable_json(value)
 
 
 def _entries(summary: ModelSummary, runs: Sequence[MeasuredRun], roofline: Roofline | None) -> list[Entry]:

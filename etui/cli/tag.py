@@ -12,7 +12,7 @@ from etui.cli.lazy_group import examples
 from etui.cli.run_selection import selected_runs
 from etui.cli.undo import show_undo
 from etui.errors import UsageError
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 from etui.text import plain
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def tag(settings: Settings, words: tuple[str, ...], as_json: bool) -> None:
             if edit.added or edit.removed:
                 store.annotate(run_id, tags=edit.tags)
     if as_json:
-        import msgspec
-
         listed = [{"id": run_id, **edit._asdict()} for run_id, edit in edits.items()]
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(listed), indent=2)))
+        click.echo(printable_json(listed))
     else:
         for run_id, edit in edits.items():
             click.echo(f"{run_id[:6]}  {plain(', '.join(edit.tags)) or 'no tags'}")

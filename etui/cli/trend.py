@@ -20,7 +20,7 @@ from etui.cli.table import Column, table, wrapped_to_terminal
 from etui.cli.trust_marks import LEGEND, marked
 from etui.errors import UsageError
 from etui.facts import RunSummary
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 
 if TYPE_CHECKING:
     from etui.analysis.trends import Trend
@@ -191,4 +191,4 @@ def _as_json(found: Trend) -> str:
 
     plain = msgspec.to_builtins(found, str_keys=True)
     document = {"schema": SCHEMA, "words": trend_wording.sentences(found), **plain}
-    return harmless(msgspec.json.format(msgspec.json.encode(document))).decode()
+    return printable_json(document).decode()

@@ -11,7 +11,7 @@ import click
 from etui import text
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
-from etui.formats.json_text import harmless
+from etui.formats.json_text import printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +35,7 @@ def who(settings: Settings, as_json: bool) -> None:
 
     use = machine_use(settings.database)
     if as_json:
-        import msgspec
-
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(use), indent=2)))
+        click.echo(printable_json(use))
     else:
         click.echo("\n".join(_lines(use)))
 

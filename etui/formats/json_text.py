@@ -11,3 +11,10 @@ _CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 def harmless(data: bytes) -> bytes:
     """Return the same JSON with its control characters escaped."""
     return _CONTROLS.sub(lambda match: b"\\u%04x" % match[0][-1], data)
+
+
+def printable_json(value: object) -> bytes:
+    """Return a value as JSON for the output of a command: indented, and harmless on a terminal."""
+    import msgspec  # commands that print a table do without it
+
+    return harmless(msgspec.json.format(msgspec.json.encode(value), indent=2))
