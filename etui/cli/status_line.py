@@ -23,14 +23,15 @@ class StatusLine:
         self._task = (0.0, 0.0, 0.0)
 
     def show(self, text: str, done: float, of: float) -> None:
-        """Show a text with the estimated time until ``done`` is ``of``; at most ten times a second. Another ``of``
-        begins another task, which may already be partly done."""
+        """Show a text with the estimated time until ``done`` is ``of``; at most ten times a second for the same task.
+        Another ``of`` begins another task, which may already be partly done."""
         now = time.monotonic()
         began, first, task = self._task
-        if task != of or done < first:
+        begins = task != of or done < first
+        if begins:
             began, first = now, done
             self._task = (now, done, of)
-        if not self._live or now - self._shown < _EVERY_S:
+        if not self._live or (now - self._shown < _EVERY_S and not begins):
             return
         self._shown = now
         if done > first and now - began > _ESTIMATE_AFTER_S:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from etui.cli.complete import complete_file, complete_folder, complete_model
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.status_line import StatusLine, status_line
 from etui.errors import EXIT_DONE, UsageError
-from etui.text import about_seconds, plain, size
+from etui.text import plain, size
 
 if TYPE_CHECKING:
     from etui.events import Event
@@ -162,28 +163,26 @@ def train(
         keep_fp32=None if keep_fp32 is None else tuple(name for name in names if names != ["none"]),
         initial=initial if initial in (None, "pretrained") else str(Path(str(initial)).absolute()),
     )
-    done = run(
-        settings, data, output, resume=resume, checkpoint_batches=checkpoint_every or 0, threads=threads, log=_log,
-        waiting=lambda line: click.echo(line, err=True),
-    )  # fmt: skip
+    with status_line() as line:
+        done = run(
+            settings, data, output, resume=resume, checkpoint_batches=checkpoint_every or 0, threads=threads,
+            log=partial(_log, line), waiting=lambda text: click.echo(text, err=True),
+        )  # fmt: skip
     if as_json:
-        import msgspec
+        from etui.formats.json_text import printable_json
 
-        from etui.formats.json_text import harmless
-
-        click.echo(harmless(msgspec.json.format(msgspec.json.encode(done), indent=2)))
+        click.echo(printable_json(done))
     else:
         click.echo(plain(_as_text(done), keep_lines=True))
     return EXIT_DONE
 
 
-def _log(event: Event) -> None:
-    terminal = sys.stderr.isatty()
+def _log(line: StatusLine, event: Event) -> None:
     if event.kind == "log":
-        click.echo(("\r\x1b[K" if terminal else "") + plain(event.message), err=True)
-    elif terminal:
-        left = "" if event.left_s is None else f", {about_seconds(event.left_s)} left"
-        click.echo(f"\r\x1b[K{plain(event.message)}{left} ..\r", err=True, nl=False)
+        line.close()
+        click.echo(plain(event.message), err=True)
+    else:
+        line.show(plain(event.message), event.done or 0.0, event.total or 0.0)
 
 
 def _as_text(done: TrainedModel) -> str:

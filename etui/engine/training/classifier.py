@@ -47,7 +47,7 @@ from etui.task_data.labelled_images import LabelledImages, split_images
 from etui.task_data.preprocessing import Preprocessing
 from etui.task_data.program_metadata import TaskMetadata, write_metadata
 from etui.task_data.reading import open_labelled_images, splits_of
-from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, EpochFigures, TrainedModel
+from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, EpochFigures, MetricName, TrainedModel
 from etui.text import plain
 
 Log = Callable[[Event], None]
@@ -197,7 +197,7 @@ class _Training:
         return self._settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total))
 
     @property
-    def _metric(self) -> str:
+    def _metric(self) -> MetricName:
         return "mAP" if self._kind == "multi-label" else "top-1"
 
     def _evaluate(self, prepared: Callable[[torch.Tensor], torch.Tensor]) -> float:
@@ -314,7 +314,7 @@ class _Training:
         done = max(best.epochs, key=lambda one: one.metric)
         result = TrainedModel(
             settings=self._settings, folder=str(self._folder), kind=self._kind,
-            metric="mAP" if self._kind == "multi-label" else "top-1", categories=self._categories,
+            metric=self._metric, categories=self._categories,
             training_images=len(self._training_data.images), validation_images=len(self._validation_data.images),
             training_sha256=self._training_data.sha256, validation_sha256=self._validation_data.sha256,
             epochs=self._position.epochs, best=done.metric, best_epoch=done.epoch, program_metric=metric,
