@@ -218,5 +218,5 @@ def _to_text(result: Profile) -> str:
     kind, share = next(iter(by_kind(side)), ("operators", 1.0))
     return (
         f"profiled {counted(side.inferences, 'inference')} of {number(side.inference_ms)} ms: "
-        f"{counted(len(side.operators), 'operator')}, {percent(share)} of the time {plain(kind)}"
+        f"{counted(len(side.operators), 'operator')}, {percent(share)} of the time in {plain(kind)}"
     )
