@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +11,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.section_text import section_lines
+from etui.cli.status_line import status_line
 from etui.errors import EXIT_DONE, UsageError
 from etui.formats.json_text import printable_json
 from etui.text import counted
@@ -53,7 +53,9 @@ def peaks(
             with_threads = f" with {counted(threads, 'thread')}" if threads is not None else ""
             raise UsageError(f"no peaks were measured on {host}{with_threads}", "measure them with `etui peaks`")
     else:
-        found = [measure_peaks(threads, wait_quiet_min=wait_quiet_min(wait_quiet), limit_s=timeout, begin=_begin)]
+        with status_line() as line:
+            quiet_min = wait_quiet_min(wait_quiet)
+            found = [measure_peaks(threads, wait_quiet_min=quiet_min, limit_s=timeout, progress=line.show)]
     if as_json:
         click.echo(printable_json(found if show else found[0]))
     else:
@@ -68,8 +70,3 @@ def _as_text(found: MachinePeaks) -> str:
 
     lines = [title(found), *section_lines(RunSection(title="", entries=peak_entries(found)))]
     return plain("\n".join(lines), keep_lines=True)
-
-
-def _begin(line: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(line, err=True)

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from etui.cli.table import terminal_width
 from etui.text import about_seconds, shortened
+from etui.time_left import TimeLeft
 
 _EVERY_S = 0.1
-_ESTIMATE_AFTER_S = 2.0
 
 
 class StatusLine:
@@ -20,22 +20,19 @@ class StatusLine:
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
         self._shown = 0.0
-        self._task = (0.0, 0.0, 0.0)
+        self._left = TimeLeft()
 
     def show(self, text: str, done: float, of: float) -> None:
         """Show a text with the estimated time until ``done`` is ``of``; at most ten times a second for the same task.
         Another ``of`` begins another task, which may already be partly done."""
         now = time.monotonic()
-        began, first, task = self._task
-        begins = task != of or done < first
-        if begins:
-            began, first = now, done
-            self._task = (now, done, of)
+        begins = self._left.begins(done, of)
+        left_s = self._left.note(done, of)
         if not self._live or (now - self._shown < _EVERY_S and not begins):
             return
         self._shown = now
-        if done > first and now - began > _ESTIMATE_AFTER_S:
-            text += f", about {about_seconds((now - began) * (of - done) / (done - first))} left"
+        if left_s is not None:
+            text += f", about {about_seconds(left_s)} left"
         sys.stderr.write(f"\r\x1b[K{shortened(text, (terminal_width() or 80) - 1)}")
         sys.stderr.flush()
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +20,19 @@ from etui.machine_peaks import MachinePeaks, MeasuredRates
 from etui.results import QuietCheck
 from etui.runner.machine_lock import hold
 from etui.runner.wait_for_idle import wait_until_quiet
-from etui.services.one_job import JobTimedOut, run_job
+from etui.services.one_job import JobStopped, JobTimedOut, run_job
 from etui.store.kept_peaks import keep
 
 LIMIT_S = 300.0
+_STOP_S = 0.2
 
 _LEAST_ARRAY_BYTES = 256_000_000
 _CACHES = 4
 """An array is at least four times as large as the last-level cache, as STREAM requires."""
+
+
+Progress = Callable[[str, float, float], object]
+"""Called with what is done or waited for, and how much of it is done and of how much; of 0 if that is not known."""
 
 
 class PeaksTimedOut(EtuiError):
@@ -41,32 +46,47 @@ def measure_peaks(
     *,
     wait_quiet_min: float = 0.0,
     limit_s: float = LIMIT_S,
-    begin: Callable[[str], None] = lambda text: None,
+    progress: Progress = lambda text, done, of: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> MachinePeaks:
     """Measure the peaks with ``threads`` threads (None: as many as a run by default) and keep them.
 
-    It waits for the machine lock and, up to ``wait_quiet_min`` minutes, for a quiet machine. ``begin`` is called with
-    a line on what is done or waited for. The work is done in a separate process, which ends with this function.
+    It waits for the machine lock and, up to ``wait_quiet_min`` minutes, for a quiet machine. The work is done in a
+    separate process, which ends with this function, and soon after ``stopped`` returns True.
 
     Raises:
+        JobStopped: ``stopped`` returned True.
         WaitedTooLong: the machine was not free.
         PeaksTimedOut: measuring took longer than ``limit_s`` seconds.
         EtuiError: nothing can be measured; the message says why.
     """
     count = threads or usable_cores()
-    return asyncio.run(_measure(count, 60 * wait_quiet_min, limit_s, begin))
+    return asyncio.run(_until_stopped(_measure(count, 60 * wait_quiet_min, limit_s, progress), stopped))
 
 
-async def _measure(threads: int, quiet_s: float, limit_s: float, begin: Callable[[str], None]) -> MachinePeaks:
+async def _until_stopped(work: Coroutine[None, None, MachinePeaks], stopped: Callable[[], bool]) -> MachinePeaks:
+    task = asyncio.create_task(work)
+    while not task.done():
+        await asyncio.wait({task}, timeout=_STOP_S)
+        if stopped() and task.cancel():
+            await asyncio.wait({task})
+            raise JobStopped("measuring the peaks was stopped")
+    return task.result()
+
+
+async def _measure(threads: int, quiet_s: float, limit_s: float, progress: Progress) -> MachinePeaks:
     cpus = measuring_cpus(threads)
     stopped = threading.Event()
     job = PeaksJob(threads=threads, cpus=cpus, array_bytes=_array_bytes(cpus))
 
     def log(event: Event) -> None:
-        begin(f"{event.message} ..")
+        progress(f"{event.message} ..", event.done or 0.0, event.total or 0.0)
 
-    async with hold("etui peaks", begin):
-        quiet = await wait_until_quiet(quiet_s, say=begin, progress=lambda text, done, total: None, cpus=cpus)
+    def say(text: str) -> None:
+        progress(text, 0.0, 0.0)
+
+    async with hold("etui peaks", say):
+        quiet = await wait_until_quiet(quiet_s, say=lambda text: None, progress=progress, cpus=cpus)
         try:
             work = partial(run_job, job, limit_s=limit_s, log=log, stopped=stopped.is_set, nice=0)
             made = await asyncio.to_thread(work)

@@ -56,16 +56,23 @@ def check_environment(environment: Path) -> str:
 
 
 def predict(
-    request: NpuRequest, environment: Path, *, limit_s: float = LIMIT_S, begin: Say = lambda text: None
+    request: NpuRequest,
+    environment: Path,
+    *,
+    limit_s: float = LIMIT_S,
+    begin: Say = lambda text: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> NpuPrediction:
     """Return what Vela predicts for a model in static INT8, with the tools of ``environment``.
 
     The model, its weights and its inputs are those of a run with the same options. All work is done in separate
-    processes of low priority, which end with this function. ``begin`` is called with a line on what is done.
+    processes of low priority, which end with this function, and soon after ``stopped`` returns True. ``begin`` is
+    called with a line on what is done.
 
     Raises:
         UsageError: there is no such model or environment, it is a finished program, or it does not take the shape.
         PredictionTimedOut: it took longer than ``limit_s`` seconds.
+        JobStopped: ``stopped`` returned True.
         EtuiError: the model cannot be loaded, exported or lowered; the message says why.
     """
     model = find_model(request.model)
@@ -77,7 +84,7 @@ def predict(
     check_shape(model, request.shape)
     weights, python = check_weights(request.weights), check_environment(environment)
     until = time.monotonic() + limit_s
-    one = _Prediction(model, limit_s, until, begin)
+    one = _Prediction(model, limit_s, until, begin, stopped)
     bundle = one.do(
         BundleJob(
             model=model.reference,
@@ -106,17 +113,21 @@ def predict(
 class _Prediction:
     """The jobs of one prediction, which share a time limit."""
 
-    def __init__(self, model: Model, limit_s: float, until: float, begin: Say) -> None:
+    def __init__(
+        self, model: Model, limit_s: float, until: float, begin: Say, stopped: Callable[[], bool]
+    ) -> None:
         self._model = model
         self._limit_s = limit_s
         self._until = until
         self._begin = begin
+        self._stopped = stopped
 
     def do(self, job: JobFor[R]) -> R:
         """Return the result of a job; its failure is raised in the words of this command."""
         name = plain(self._model.name)
         try:
-            return run_job(job, limit_s=max(0.1, self._until - time.monotonic()), log=self._log)
+            left_s = max(0.1, self._until - time.monotonic())
+            return run_job(job, limit_s=left_s, log=self._log, stopped=self._stopped)
         except JobFailed as error:
             raise EtuiError(error.message, hint_without_log(error, self._model)) from error
         except JobTimedOut as error:

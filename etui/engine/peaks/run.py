@@ -38,9 +38,17 @@ def run_peaks(job: PeaksJob, log: Log) -> MeasuredRates:
         RuntimeFailure: the number of threads, or a CPU, is not available.
     """
     missing: dict[str, str] = {}
+    work = [*map(linear_layers, job.sizes), *(convolutions(*each) for each in job.convolutions)]
+    steps = len(_PRECISIONS) * len(work)
+    total, done = 2 * steps + 1 + len(job.torch_sizes), 0
+
+    def begin(stage: str, message: str) -> None:
+        nonlocal done
+        log(Event(kind="stage", stage=stage, message=message, done=done, total=total, at=utc_now()))
+        done += 1
 
     def attempted(kind: str, title: str, measure: Callable[[], list[Rate]]) -> Iterator[Rate]:
-        log(Event(kind="stage", stage=kind, message=f"measuring {title}", at=utc_now()))
+        begin(kind, f"measuring {title}")
         try:
             yield from measure()
         except MemoryError:
@@ -50,13 +58,12 @@ def run_peaks(job: PeaksJob, log: Log) -> MeasuredRates:
 
     with tempfile.TemporaryDirectory(prefix="etui-peaks-") as folder:
         programs: list[tuple[Arithmetic, Layers, Path]] = []
-        work = [*map(linear_layers, job.sizes), *(convolutions(*each) for each in job.convolutions)]
         torch.set_num_threads(1)
         # Programs are prepared first: exporting leaves threads and memory that are not those of a measurement.
-        log(Event(kind="stage", stage="prepare", message="preparing matrix products and convolutions", at=utc_now()))
         for precision in _PRECISIONS:
             for number, layers in enumerate(work):
                 path = Path(folder, f"{precision}-{number}.pte")
+                begin("prepare", "preparing matrix products and convolutions")
                 try:
                     write_program(precision, layers, path)
                 except (EtuiError, RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
