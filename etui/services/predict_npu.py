@@ -113,9 +113,7 @@ def predict(
 class _Prediction:
     """The jobs of one prediction, which share a time limit."""
 
-    def __init__(
-        self, model: Model, limit_s: float, until: float, begin: Say, stopped: Callable[[], bool]
-    ) -> None:
+    def __init__(self, model: Model, limit_s: float, until: float, begin: Say, stopped: Callable[[], bool]) -> None:
         self._model = model
         self._limit_s = limit_s
         self._until = until

@@ -13,6 +13,7 @@ from etui.task_data.preprocessing import Preprocessing
 from etui.text import plain
 
 _SUFFIX = ".task.json"
+_LONGEST = 1 << 16
 
 
 class TaskMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,9 @@ def _problem(metadata: TaskMetadata) -> str:
         return "its categories are not different names"
     if min(metadata.preprocessing.size) < 1 or not all(value > 0 for value in metadata.preprocessing.std):
         return "the size or the standard deviation of its preprocessing is not positive"
+    prepared = metadata.preprocessing
+    if prepared.shorter_side is not None and not max(prepared.size) <= prepared.shorter_side <= _LONGEST:
+        return "the shorter side of its preprocessing does not cover its size"
     if metadata.threshold is not None and not 0 <= metadata.threshold <= 1:
         return "its threshold is not from 0 to 1"
     return ""

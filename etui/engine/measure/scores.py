@@ -13,7 +13,7 @@ from torch import nn
 from etui.catalog.find import find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.measure.accuracy import Log
-from etui.engine.models.data_folder import mean_and_std
+from etui.engine.models.data_folder import file_preprocessing
 from etui.engine.models.data_labels import category_places, class_names
 from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.execution import LoadedProgram, set_threads
@@ -119,9 +119,7 @@ def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
         raise UsageError(
             f"the classes of {plain(model.name)} are not known", "write them to a file FILE.task.json next to FILE.pte"
         )
-    mean, std = (tuple(values.flatten().tolist()) for values in mean_and_std(model.image))
-    preprocessing = Preprocessing(size, mean, std, "crop", model.image.interpolation)
-    return _Use(known, "single-label", preprocessing, None, model.name)
+    return _Use(known, "single-label", file_preprocessing(model.image, model.resize, size), None, model.name)
 
 
 def _scores(program: LoadedProgram, images: torch.Tensor, batch: int, categories: int, name: str) -> torch.Tensor:
