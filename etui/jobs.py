@@ -344,6 +344,9 @@ class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
 
     ``duration_s`` is the time from the first image to the last, ``waiting_s`` the part of it that the program waited
     for images, ``running_s`` the part that it ran; ``readers`` is the number of processes that read images.
+
+    ``outputs`` is what the scores are, as ``outputs_source`` says: the job, the metadata, or the operator that the
+    program ends with. None if none of these does.
     """
 
     categories: tuple[str, ...]
@@ -357,6 +360,8 @@ class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     waiting_s: float
     running_s: float
+    outputs: Literal["logits", "probabilities"] | None = None
+    outputs_source: Literal["given", "metadata", "program"] | None = None
 
 
 class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
@@ -365,6 +370,7 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
     ``images`` are paths below ``folder``; ``categories`` are those of the data. How an image is prepared and what the
     columns of the scores are is in the file ``metadata`` (``etui.task_data.program_metadata``); without it, they are
     those of the catalog's ``model``. ``threads`` run the program, ``readers`` processes read images at the same time.
+    ``outputs`` is what the scores are, whatever the metadata says; None if that is not known.
     """
 
     worker: ClassVar[str] = "etui.engine.measure.scores:run_scores"
@@ -380,6 +386,7 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
     scores: str
     threads: int
     readers: int
+    outputs: Literal["logits", "probabilities"] | None = None
 
 
 class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
               help="Model whose classes and preprocessing a program without metadata has.")  # fmt: skip
 @click.option("--metadata", type=FILE_PATH, metavar="FILE",
               help="Metadata of the programs.  [default: FILE.task.json next to FILE.pte]")  # fmt: skip
+@click.option("--outputs", type=click.Choice(["logits", "probabilities"]),
+              help="What the programs compute: logits, or probabilities, of which no sigmoid or softmax is applied."
+                   "  [default: as their metadata or their last operators say]")  # fmt: skip
 @click.option("--threads", type=Count(min=1), metavar="N",
               help="Threads of the program.  [default: half of the cores; the others read images]")  # fmt: skip
 @click.option("--seed", type=Count(), default=0, show_default=True, metavar="N", help="Seed of the intervals.")
@@ -64,6 +67,7 @@ def evaluate(
     limit: int | None,
     model: str | None,
     metadata: Path | None,
+    outputs: Literal["logits", "probabilities"] | None,
     threads: int | None,
     seed: int,
     timeout: float,
@@ -88,7 +92,7 @@ def evaluate(
     with status_line() as line:
         found = evaluate_programs(
             programs, folder, split, threshold=_threshold(threshold), limit=limit, seed=seed, threads=threads,
-            limit_s=timeout, progress=line.show,
+            limit_s=timeout, outputs=outputs, progress=line.show,
         )  # fmt: skip
     if as_json:
         from etui.formats.json_text import printable_json

@@ -16,7 +16,7 @@ from etui.host.cpus import usable_cores
 from etui.jobs import ScoresJob, ScoresResult
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
 from etui.task_data.labelled_images import Kind, LabelledImages, labelled_images
-from etui.task_data.program_metadata import read_metadata
+from etui.task_data.program_metadata import Outputs, read_metadata
 from etui.task_data.reading import open_labelled_images, splits_of
 from etui.text import plain
 
@@ -27,6 +27,7 @@ LIMIT_S = 3600.0
 DEFAULT_THRESHOLD = 0.5
 
 ThresholdSource = Literal["given", "metadata", "default", "split"]
+OutputsSource = Literal["given", "metadata", "program", "default"]
 Progress = Callable[[str, int, int], object]
 """Called with a description, and the number of images that are done and of all."""
 
@@ -61,7 +62,7 @@ class DataInfo(msgspec.Struct, frozen=True):
 
 class ProgramEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one program. ``difference`` is from the first program; None for the first, and for programs with
-    other categories.
+    other categories. ``outputs`` is what the program computes, as ``outputs_source`` says; "default" if nothing does.
 
     ``images_per_s`` is the rate from the first batch to the last, while reading images; ``waiting_share`` the part of
     that time in which the program waited for images. Both depend on what else the machine does: they are not a
@@ -78,6 +79,8 @@ class ProgramEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     readers: int
     difference: TaskDifferences | None = None
+    outputs: Outputs = "logits"
+    outputs_source: OutputsSource = "default"
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,12 +111,14 @@ def evaluate_programs(
     seed: int = 0,
     threads: int | None = None,
     limit_s: float = LIMIT_S,
+    outputs: Outputs | None = None,
     progress: Progress = lambda text, done, of: None,
 ) -> Evaluation:
     """Evaluate programs on a split of the data in ``folder``, one after the other.
 
     ``threshold`` "auto" chooses that of each program on another split; None uses that of its metadata, else 0.5.
     ``limit`` uses this number of images of each split, chosen by their content. ``limit_s`` is for each program.
+    ``outputs`` is what all programs compute; None if their metadata or their last operators say it.
 
     Raises:
         UsageError: data, split, threshold and programs do not fit each other.
@@ -142,7 +147,7 @@ def evaluate_programs(
     evaluated: list[ProgramEvaluation] = []
     first: tuple[_Scored, float] | None = None
     for program in programs:
-        done, *chosen_on = _score(program, folder, [data, *others], threads, limit_s, progress)
+        done, *chosen_on = _score(program, folder, [data, *others], threads, limit_s, outputs, progress)
         value, source = _threshold(done.result, threshold)
         for chosen in chosen_on:
             best = task_metrics.best_threshold(chosen.scores, chosen.labels)
@@ -170,6 +175,8 @@ def evaluate_programs(
                 threads=result.threads,
                 readers=result.readers,
                 difference=difference,
+                outputs=result.outputs or "logits",
+                outputs_source=result.outputs_source or "default",
             )
         )
     return Evaluation(
@@ -186,6 +193,7 @@ def _score(
     parts: Sequence[LabelledImages],
     threads: int | None,
     limit_s: float,
+    outputs: Outputs | None,
     progress: Progress,
 ) -> list[_Scored]:
     """Run a program on all images of some splits, which have the same categories, in a process of its own."""
@@ -213,15 +221,17 @@ def _score(
             scores=str(scores),
             threads=running,
             readers=max(1, min(16, cores - running)),
+            outputs=outputs,
         )
         progress(f"{name}: loading", 0, len(images))
         result = _done(job, name, limit_s, log)
-        logits = numpy.load(scores, allow_pickle=False)
-    _refuse_probabilities(name, logits, result.kind)
+        values = numpy.load(scores, allow_pickle=False)
+    if result.outputs is None:
+        _refuse_probabilities(name, values, result.kind)
     found, at = [], 0
     for data in parts:
         _check_kind(program, result.kind, data)
-        found.append(_labelled(logits[at : at + len(data.images)], data, result))
+        found.append(_labelled(values[at : at + len(data.images)], data, result, name))
         at += len(data.images)
     return found
 
@@ -233,7 +243,8 @@ def _refuse_probabilities(name: str, outputs: Floats, kind: Kind) -> None:
         function = "sigmoid" if kind == "multi-label" else "softmax"
         raise UsageError(
             f"all outputs of {name} are from 0 to 1, so that they seem to be probabilities, not logits",
-            f"export the model without its last {function}, which etui evaluate applies itself",
+            f"say what they are with --outputs probabilities or --outputs logits; etui evaluate applies the {function}"
+            " to logits",
         )
 
 
@@ -245,22 +256,26 @@ def _check_kind(program: Program, kind: Kind, data: LabelledImages) -> None:
         )
 
 
-def _labelled(logits: Floats, data: LabelledImages, result: ScoresResult) -> _Scored:
+def _labelled(values: Floats, data: LabelledImages, result: ScoresResult, name: str) -> _Scored:
     """Return the probabilities with the labels. Of multi-label programs only the categories of the data are evaluated:
     whether an image has others is not known."""
     import numpy
 
-    from etui.analysis.task_metrics import probabilities
+    from etui.analysis.task_metrics import checked_probabilities, probabilities
 
     places = list(result.places)
     if data.kind == "multi-label":
-        logits, columns = logits[:, places], list(range(len(places)))
+        values, columns = values[:, places], list(range(len(places)))
     else:
         columns = places
-    labels = numpy.zeros(logits.shape, dtype=bool)
+    try:
+        values = (checked_probabilities if result.outputs == "probabilities" else probabilities)(values, data.kind)
+    except UsageError as error:
+        raise UsageError(f"{name} has {error.message}", error.hint) from error
+    labels = numpy.zeros(values.shape, dtype=bool)
     for row, image in enumerate(data.images):
         labels[row, [columns[label] for label in image.labels]] = True
-    return _Scored(probabilities(logits, data.kind), labels, result)
+    return _Scored(values, labels, result)
 
 
 def _done(job: ScoresJob, name: str, limit_s: float, log: Callable[[Event], None]) -> ScoresResult:
