@@ -20,6 +20,7 @@ PACKAGES = ("torch", "executorch", "ethos-u-vela", "tosa-tools")
 SIZE = "about 2 GB; several GB more if pip finds only a CUDA build of torch"
 
 _LIMIT_S = 120.0
+_STOP_S = 0.5
 _VERSIONS = f"""
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -72,9 +73,10 @@ def requirements() -> list[str]:
     return [f"torch=={same['torch']}", f"executorch[ethos-u]=={same['executorch']}"]
 
 
-def make(environment: Path, say: Callable[[str], object]) -> None:
+def make(environment: Path, say: Callable[[str], object], stopped: Callable[[], bool] = lambda: False) -> None:
     """Make the environment in a folder that does not exist or is empty, with the ``pip`` of this Python. ``say`` is
-    called with a line before each step. What was made is removed if a step fails or is interrupted.
+    called with a line before each step. What was made is removed if a step fails or is interrupted, also soon after
+    ``stopped`` returns True.
 
     Raises:
         NpuEnvironmentError: the folder has something else, or a step failed.
@@ -93,9 +95,9 @@ def make(environment: Path, say: Callable[[str], object]) -> None:
     try:
         for line, command in steps:
             say(line)
-            done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-            if done.returncode != 0:
-                lines = [text for text in (done.stderr or done.stdout).splitlines() if text.strip()]
+            status, output = _run(command, stopped)
+            if status != 0:
+                lines = [text for text in output.splitlines() if text.strip()]
                 causes = [text for text in lines if text.startswith("ERROR:")] or lines or ["no message"]
                 raise NpuEnvironmentError(
                     f"the environment could not be made: {causes[0].removeprefix('ERROR:').strip()}",
@@ -111,3 +113,21 @@ def make(environment: Path, say: Callable[[str], object]) -> None:
         if not made:
             with contextlib.suppress(OSError):
                 shutil.rmtree(environment)
+
+
+def _run(command: list[str], stopped: Callable[[], bool]) -> tuple[int, str]:
+    """Return the status of a command, and its errors, or else what it printed."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    printed, errors = process.communicate(timeout=_STOP_S)
+                    return process.returncode, errors or printed
+                if stopped():
+                    raise NpuEnvironmentError("making the environment was stopped", "make it again")
+        except BaseException:
+            process.kill()
+            raise

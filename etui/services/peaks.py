@@ -31,7 +31,7 @@ _CACHES = 4
 """An array is at least four times as large as the last-level cache, as STREAM requires."""
 
 
-Progress = Callable[[str, float, float], object]
+Progress = Callable[[str, float, float], None]
 """Called with what is done or waited for, and how much of it is done and of how much; of 0 if that is not known."""
 
 

@@ -322,6 +322,20 @@ class EtuiApp(ScreenHost, PaletteHost):
 
         self.push_screen(TrainingCheckScreen(model))
 
+    def open_peaks(self, threads: int | None = None, measured: Callable[[], None] = lambda: None) -> None:
+        """Show the peaks of this machine, or ask to measure those with a number of threads (None: as many as there are
+        cores). ``measured`` is called when new ones are stored."""
+        from etui.host.cpus import usable_cores
+        from etui.tui.screens.peaks import PeaksScreen
+
+        self.push_screen(PeaksScreen(threads or usable_cores(), measured))
+
+    def open_prediction(self, request: Request) -> None:
+        """Ask for an NPU, and predict a model on it."""
+        from etui.tui.screens.predict_npu import PredictScreen
+
+        self.push_screen(PredictScreen(request))
+
     # Actions of the registry
 
     def action_command_palette(self) -> None:

@@ -404,6 +404,14 @@ class RunActions:
 
         self.find_model(run_id, self._app.database, found, complain)
 
+    def predict_model(self, run_id: str) -> None:
+        """Predict a run's model on an NPU, at the shape of the run."""
+
+        def complain(error: EtuiError) -> None:
+            self._app.complain(error, "Cannot predict")
+
+        self.find_model(run_id, self._app.database, self._app.open_prediction, complain)
+
     # Measuring again
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:

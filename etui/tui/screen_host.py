@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from textual.app import App
@@ -89,4 +89,13 @@ class ScreenHost(App[object]):
 
     def open_training_check(self, model: str) -> None:
         """Show the last training check of a model, given by name or path, or ask how to make one."""
+        raise NotImplementedError
+
+    def open_peaks(self, threads: int | None = None, measured: Callable[[], None] = lambda: None) -> None:
+        """Show the peaks of this machine, or ask to measure those with a number of threads (None: as many as there are
+        cores). ``measured`` is called when new ones are stored."""
+        raise NotImplementedError
+
+    def open_prediction(self, request: Request) -> None:
+        """Ask for an NPU, and predict a model on it."""
         raise NotImplementedError

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from etui import text
 from etui.machine_peaks import TITLES, MachinePeaks, Rate, RateKind
-from etui.wording.run_sections import Entry
+from etui.wording.run_sections import Entry, RunSection
 
 KINDS: tuple[RateKind, ...] = ("fp32", "fp16", "int8", "memory")
 
@@ -34,6 +34,14 @@ def title(peaks: MachinePeaks) -> str:
     """Return machine, threads and date on one line."""
     threads = text.counted(peaks.threads, "thread")
     return f"peaks of {peaks.host} ({peaks.cpu}) with {threads}, measured {text.local_time(peaks.measured_at)}"
+
+
+def section(peaks: MachinePeaks) -> RunSection:
+    """Return the entries below the number of threads and the date."""
+    threads = text.counted(peaks.threads, "thread")
+    return RunSection(
+        title=threads, remark=f"measured {text.local_time(peaks.measured_at)}", entries=peak_entries(peaks)
+    )
 
 
 def short(peaks: MachinePeaks) -> str:

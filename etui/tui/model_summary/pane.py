@@ -62,6 +62,11 @@ class SummaryPane(ModulesTable):
         if self.summary is not None and (before is None or _times(before) != _times(document)):
             start(self, self._renew, group="roofline", exclusive=True)
 
+    def renew(self) -> None:
+        """Compare with the peaks again, which have been measured meanwhile."""
+        if self.summary is not None and self._run is not None:
+            start(self, self._renew, group="roofline", exclusive=True)
+
     async def _renew(self) -> None:
         if (summary := self.summary) is not None:
             self._present(summary, await self._roofline(summary))

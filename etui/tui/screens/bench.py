@@ -72,7 +72,7 @@ _PANES = {"picker", "queue", "runs", "chart", "log"}
 
 _ON_RUNS = {
     f"bench.{name}"
-    for name in ("cancel", "compare", "trend", "model", "diagram", "training", "export", "delete", "copy")
+    for name in ("cancel", "compare", "trend", "model", "diagram", "training", "predict", "export", "delete", "copy")
 }
 """Actions of the screen on the run under the cursor or the marked runs."""
 
@@ -673,6 +673,22 @@ class BenchScreen(Guarded, Screen[None]):
             self.app.open_training_check(picker.model_name)
         elif self._table.run is not None:
             self._actions.check_training(self._table.run.id)
+        else:
+            self.app.say("No run is under the cursor.", "warning")
+
+    def action_peaks(self) -> None:
+        """Show the peaks of this machine, or ask to measure them."""
+        self.app.open_peaks()
+
+    def action_predict(self) -> None:
+        """Predict the model in the picker, if that has the focus, or of the run under the cursor, on an NPU."""
+        picker = self.picker
+        if picker is not None and (picker.has_focus_within or self._table.run is None):
+            from etui.services.summarize import Request
+
+            self.app.open_prediction(Request(picker.model_name))
+        elif self._table.run is not None:
+            self._actions.predict_model(self._table.run.id)
         else:
             self.app.say("No run is under the cursor.", "warning")
 

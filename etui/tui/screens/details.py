@@ -333,6 +333,16 @@ class DetailsScreen(Guarded, Screen[None]):
         """Check whether the run's model trains."""
         self._actions.check_training(self._run_id)
 
+    def action_peaks(self) -> None:
+        """Show the peaks of this machine for the run's number of threads, or ask to measure them."""
+        document = self.document
+        threads = document.threads if document is not None else None
+        self.app.open_peaks(threads, self._model.renew)
+
+    def action_predict(self) -> None:
+        """Predict the run's model on an NPU."""
+        self._actions.predict_model(self._run_id)
+
     def action_cancel(self) -> None:
         """Cancel the analysis that is queued or running; on the tab Model, counting."""
         if self.tab == "Model" and self._model.state == "counting":

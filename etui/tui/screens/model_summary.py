@@ -89,7 +89,7 @@ class ModelSummaryScreen(Guarded, Screen[None]):
         if isinstance(self.focused, TableFilter):
             return Footer([Hint("enter", "apply"), "filter.leave"])
         of_rows = (
-            ["rows.fold", "rows.filter", "rows.sort", "rows.view", "model.copy"]
+            ["rows.fold", "rows.filter", "rows.sort", "rows.view", "model.copy", *self._peaks_key()]
             if self.pane.summary is not None
             else []
         )
@@ -102,6 +102,15 @@ class ModelSummaryScreen(Guarded, Screen[None]):
     async def action_forward(self, action_id: str) -> None:
         """Run an action of the table of modules."""
         await self.pane.view.run_action(BY_ID[action_id].name)
+
+    def _peaks_key(self) -> list[str]:
+        roofline = self.pane.roofline
+        return ["model.peaks"] if roofline is not None and roofline.peaks is None and roofline.on_cpu else []
+
+    def action_peaks(self) -> None:
+        """Show the peaks of this machine for the threads of the run, or ask to measure them."""
+        roofline = self.pane.roofline
+        self.app.open_peaks(roofline.threads if roofline is not None else None, self.pane.renew)
 
     def action_copy(self) -> None:
         """Copy totals and modules as Markdown."""
