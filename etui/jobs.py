@@ -115,11 +115,13 @@ class JobFor(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
 
     ``worker`` is the function that does it, as ``module:function``; only the worker process imports that module. The
     function takes the job and a callable that logs events, and returns the result. ``doing`` describes the job in
-    messages. ``fork_server`` is the process that forks the worker: only jobs that export need the ahead-of-time code.
+    messages, and ``again`` the next step after a crash. ``fork_server`` is the process that forks the worker: only jobs
+    that export need the ahead-of-time code.
     """
 
     worker: ClassVar[str]
     doing: ClassVar[str] = "measuring"
+    again: ClassVar[str] = "measure again"
     fork_server: ClassVar[ForkServerKind] = "measure"
 
 
@@ -328,6 +330,8 @@ class TrainJob(JobFor[TrainedModel], tag="train", frozen=True, kw_only=True):
 
     worker: ClassVar[str] = "etui.engine.training.classifier:run_train"
     doing: ClassVar[str] = "training the classifier"
+    again: ClassVar[str] = "resume it; with less memory, use a smaller batch"
+    fork_server: ClassVar[ForkServerKind] = "prepare"
 
     settings: TrainingSettings
     data: str
