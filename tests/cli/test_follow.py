@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from etui.cli.run_sessions import _CancelOnInterrupt, interrupts_counted, followed
+from etui.cli.run_sessions import _CancelOnInterrupt, followed, interrupts_counted
 from etui.errors import StoreError
 from etui.events import Event, EventKind, Level, stage_end
 from etui.results import ModelInfo
