@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score
@@ -56,22 +57,24 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from etui.engine.process.preload import preload_prepare
 
     preload_prepare()
-    import torch
-    from executorch.exir import to_edge_transform_and_lower
-
     folder = tmp_path_factory.mktemp("programs")
     torch.manual_seed(0)
     linear = torch.nn.Linear(3 * 12, len(DIGITS))
     model = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), linear).eval()
     for name in ("net", "other"):
-        exported = torch.export.export(model, (torch.zeros(BATCH, 3, 24, 32),))
-        to_edge_transform_and_lower(exported).to_executorch().save(str(folder / f"{name}.pte"))
+        save_program(model, (torch.zeros(BATCH, 3, 24, 32),), folder / f"{name}.pte")
         if name == "net":
             np.savez(folder / "net.npz", weight=linear.weight.detach().numpy(), bias=linear.bias.detach().numpy())
             with torch.no_grad():
                 linear.weight.add_(0.05 * torch.randn_like(linear.weight))
         describe(folder / f"{name}.pte", threshold=None if name == "net" else 0.25)
     return folder
+
+
+def save_program(model: torch.nn.Module, example: tuple[torch.Tensor, ...], path: Path) -> None:
+    from executorch.exir import to_edge_transform_and_lower
+
+    to_edge_transform_and_lower(torch.export.export(model, example)).to_executorch().save(str(path))
 
 
 def describe(program: Path, categories: Sequence[str] = DIGITS, **facts: Any) -> Path:
@@ -184,16 +187,12 @@ def test_programs_of_one_file_name_are_named_with_their_folders(programs: Path, 
 
 def test_a_program_without_metadata_has_the_classes_of_its_model(programs: Path, tmp_path: Path) -> None:
     """Its last class is torchvision's ``toilet tissue``, and scores the highest for a bright image."""
-    import torch
-    from executorch.exir import to_edge_transform_and_lower
-
     linear = torch.nn.Linear(3, 1000)
     with torch.no_grad():
         linear.weight.zero_()[-1] = 1.0
         linear.bias.zero_()[1] = 0.5
     model = torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten(), linear).eval()
-    exported = torch.export.export(model, (torch.zeros(1, 3, 16, 16),))
-    to_edge_transform_and_lower(exported).to_executorch().save(str(tmp_path / "thousand.pte"))
+    save_program(model, (torch.zeros(1, 3, 16, 16),), tmp_path / "thousand.pte")
     for category, value in (("goldfish", 0), ("toilet_tissue", 255), ("tench", 0)):
         file = tmp_path / "photos" / category / "1.png"
         file.parent.mkdir(parents=True)
@@ -227,17 +226,35 @@ def test_what_does_not_fit_is_one_line(programs: Path, digits: Path, folders: Pa
     failed(run(net, *data), "net.task.json", EXIT_USAGE)
 
 
-def test_outputs_that_are_probabilities_are_refused(digits: Path, tmp_path: Path) -> None:
-    """Their sigmoid would be applied twice: then every threshold, F1 and calibration error is wrong."""
-    import torch
-    from executorch.exir import to_edge_transform_and_lower
+class Logistic(torch.nn.Module):
+    """A sigmoid that is not the operator of this name."""
 
-    torch.manual_seed(0)
-    parts = (torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(3 * 12, len(DIGITS)), torch.nn.Sigmoid())
-    exported = torch.export.export(torch.nn.Sequential(*parts).eval(), (torch.zeros(BATCH, 3, 24, 32),))
-    to_edge_transform_and_lower(exported).to_executorch().save(str(tmp_path / "sure.pte"))
-    describe(tmp_path / "sure.pte")
-    failed(run(tmp_path / "sure.pte", "--data", digits, "--split", "val"), "sigmoid", EXIT_USAGE)
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        return 1 / (1 + torch.exp(-logits))
+
+
+def test_a_program_may_end_with_the_sigmoid(programs: Path, digits: Path, tmp_path: Path) -> None:
+    """Applied twice, it would make every threshold, F1 and calibration error wrong."""
+    with np.load(programs / "net.npz") as weights:
+        linear = torch.nn.Linear(3 * 12, len(DIGITS))
+        linear.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
+    for name, last in (("sure", torch.nn.Sigmoid()), ("hidden", Logistic())):
+        model = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), linear, last).eval()
+        save_program(model, (torch.zeros(BATCH, 3, 24, 32),), tmp_path / f"{name}.pte")
+        describe(tmp_path / f"{name}.pte")
+    data = ("--data", digits, "--split", "val")
+    scores, labels = expected(programs, digits, "val")
+    expected_f1: object = pytest.approx(f1_score(labels, scores >= 0.5, average="micro"), abs=1e-6)
+
+    def outputs_and_f1(*arguments: str | Path) -> tuple[str, str, object]:
+        (found,) = evaluated(*arguments, *data)["programs"]
+        return found["outputs"], found["outputs_source"], found["metrics"]["micro_f1"]["value"]
+
+    assert outputs_and_f1(tmp_path / "sure.pte") == ("probabilities", "program", expected_f1)
+    failed(run(tmp_path / "hidden.pte", *data), "--outputs", EXIT_USAGE)
+    describe(tmp_path / "hidden.pte", outputs="probabilities")
+    assert outputs_and_f1(tmp_path / "hidden.pte")[1:] == ("metadata", expected_f1)
+    failed(run(programs / "net.pte", *data, "--outputs", "probabilities"), "net.pte", EXIT_USAGE)
 
 
 def test_a_broken_image_is_named(programs: Path, digits: Path, tmp_path: Path) -> None:

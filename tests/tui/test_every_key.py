@@ -30,6 +30,8 @@ from etui.tui.screens.jump import JumpDialog
 from etui.tui.screens.menu import MenuDialog
 from etui.tui.screens.model_summary import ModelSummaryScreen
 from etui.tui.screens.notices import NoticesScreen
+from etui.tui.screens.peaks import PeaksDialog
+from etui.tui.screens.predict_npu import NpuDialog
 from etui.tui.screens.sort import SortDialog
 from etui.tui.screens.training_options import TrainingDialog
 from etui.tui.widgets.chart_pane import ChartPane
@@ -59,6 +61,8 @@ ELSEWHERE = {
     "model": "test_model_summary.py",
     "diagram": "test_diagram.py",
     "training": "test_training_check.py",
+    "peaks": "test_peaks_screen.py",
+    "predict": "test_predict_screen.py",
     "queue": "test_queue_pane.py",
 }
 """The scopes whose keys have tests of their own."""
@@ -188,6 +192,8 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.model": Scenario(_is(ModelSummaryScreen)),
     "bench.diagram": Scenario(_is(DiagramScreen)),
     "bench.training": Scenario(_is(TrainingDialog)),
+    "bench.peaks": Scenario(_is(PeaksDialog)),
+    "bench.predict": Scenario(_is(NpuDialog)),
     "table.details": Scenario(_is(DetailsScreen)),
     "table.mark": Scenario(_table(lambda table: len(table.marked) == 1)),
     "table.mark_all": Scenario(_table(lambda table: len(table.marked) == COUNT)),
@@ -259,6 +265,8 @@ SCENARIOS: dict[str, Scenario] = {
     "details.model": Scenario(_is_tab("Model"), ("enter",)),
     "details.diagram": Scenario(_is(DiagramScreen), ("enter",)),
     "details.training": Scenario(_is(TrainingDialog), ("enter",)),
+    "details.peaks": Scenario(_is(PeaksDialog), ("enter",)),
+    "details.predict": Scenario(_is(NpuDialog), ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),

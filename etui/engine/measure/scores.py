@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy
 import torch
@@ -13,17 +13,18 @@ from torch import nn
 from etui.catalog.find import find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.measure.accuracy import Log
-from etui.engine.models.data_folder import mean_and_std
+from etui.engine.models.data_folder import file_preprocessing
 from etui.engine.models.data_labels import category_places, class_names
 from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.errors import UsageError
 from etui.events import Event, utc_now
 from etui.jobs import ScoresJob, ScoresResult
+from etui.programs.output_function import output_function
 from etui.task_data.labelled_images import Kind
 from etui.task_data.prefetch import Prefetch
 from etui.task_data.preprocessing import Preprocessing
-from etui.task_data.program_metadata import read_metadata
+from etui.task_data.program_metadata import Outputs, read_metadata
 from etui.text import counted, plain
 
 _EVERY_S = 0.5
@@ -39,6 +40,7 @@ class _Use(NamedTuple):
     preprocessing: Preprocessing
     threshold: float | None
     source: str
+    outputs: Outputs | None = None
 
 
 def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
@@ -59,15 +61,19 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
             f"{name} takes images of {_pixels(size)}, but its metadata says {_pixels(use.preprocessing.size)}",
             "write the metadata again",
         )
+    outputs, outputs_source = _outputs(job, use, name)
     places = category_places(job.categories, use.names, use.source, imagenet=job.metadata is None)
     rows: list[torch.Tensor] = []
     done, shown, running_s = 0, 0.0, 0.0
     at_once = batch * max(1, _IMAGES_AT_ONCE // batch)
-    images = Prefetch(Path(job.folder), job.images, use.preprocessing, at_once, job.readers)
-    begin = end = 0.0
+    images = Prefetch(
+        Path(job.folder), job.images, use.preprocessing, at_once, job.readers, skip_unreadable=job.skip_unreadable
+    )
+    before, begin, end = time.perf_counter(), 0.0, 0.0
     with torch.inference_mode():
         for prepared in images:
             begin = begin or time.perf_counter()
+            end = end or begin
             tensors = torch.from_numpy(prepared)
             for at in range(0, len(tensors), batch):
                 part = tensors[at : at + batch]
@@ -79,7 +85,8 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
             if time.monotonic() - shown > _EVERY_S:
                 shown = time.monotonic()
                 log(Event(kind="progress", message="images", done=done, total=len(job.images), at=utc_now()))
-    numpy.save(job.scores, torch.cat(rows).numpy(), allow_pickle=False)
+    scores = torch.cat(rows) if rows else torch.empty(0, len(use.names))
+    numpy.save(job.scores, scores.numpy(), allow_pickle=False)
     return ScoresResult(
         categories=tuple(names[0] for names in use.names),
         places=tuple(places[category] for category in job.categories),
@@ -89,9 +96,15 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
         batch=batch,
         threads=job.threads,
         readers=job.readers,
+        start_s=begin - before,
         duration_s=end - begin,
         waiting_s=images.waiting_s,
         running_s=running_s,
+        read_s=images.read_s,
+        prepare_s=images.prepare_s,
+        unreadable=images.unreadable,
+        outputs=outputs,
+        outputs_source=outputs_source,
     )
 
 
@@ -109,7 +122,7 @@ def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
     if job.metadata is not None:
         found = read_metadata(Path(job.metadata))
         names: list[tuple[str, ...]] = [(category,) for category in found.categories]
-        return _Use(names, found.kind, found.preprocessing, found.threshold, name)
+        return _Use(names, found.kind, found.preprocessing, found.threshold, name, found.outputs)
     assert job.model is not None
     model = find_model(job.model)
     known: list[tuple[str, ...]] = []
@@ -119,9 +132,29 @@ def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
         raise UsageError(
             f"the classes of {plain(model.name)} are not known", "write them to a file FILE.task.json next to FILE.pte"
         )
-    mean, std = (tuple(values.flatten().tolist()) for values in mean_and_std(model.image))
-    preprocessing = Preprocessing(size, mean, std, "crop", model.image.interpolation)
-    return _Use(known, "single-label", preprocessing, None, model.name)
+    return _Use(known, "single-label", file_preprocessing(model.image, model.resize, size), None, model.name)
+
+
+def _outputs(
+    job: ScoresJob, use: _Use, name: str
+) -> tuple[Outputs | None, Literal["given", "metadata", "program"] | None]:
+    """Return what the outputs of the program are, and what says so: the job, the metadata, or the operator that the
+    program ends with."""
+    if job.outputs is not None:
+        return job.outputs, "given"
+    if use.outputs is not None:
+        return use.outputs, "metadata"
+    last = output_function(Path(job.program))
+    if last == "linear":
+        return "logits", "program"
+    if last not in ("sigmoid", "softmax"):
+        return None, None
+    if (last == "sigmoid") != (use.kind == "multi-label"):
+        raise UsageError(
+            f"{name} ends with a {last}, which does not give the probabilities of {use.kind} data",
+            "check the kind in its metadata, or say what its outputs are with --outputs",
+        )
+    return "probabilities", "program"
 
 
 def _scores(program: LoadedProgram, images: torch.Tensor, batch: int, categories: int, name: str) -> torch.Tensor:

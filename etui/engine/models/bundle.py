@@ -460,7 +460,7 @@ def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob, chose
         built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
         target, batch = target_of(model, built, job.seed, job.shape), built.rest.batch
     if resolved.trained is not None:
-        target = target._replace(image=TRAINED_IMAGES)
+        target = target._replace(image=TRAINED_IMAGES, resize=None)
     return _of_target(target, job, batch, model.reference, chosen)
 
 
@@ -696,7 +696,7 @@ def _inputs(
     if job.data is not None:
         target = target_of(model, built, job.seed, job.shape)
         if resolved.trained is not None:
-            target = target._replace(image=TRAINED_IMAGES)
+            target = target._replace(image=TRAINED_IMAGES, resize=None)
         return _of_target(target, job, built.rest.batch, model.reference, chosen)
     example, module = built.example, built.module
     assert example is not None

@@ -260,7 +260,10 @@ def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int, 
     names = (*texts, *(() if entry.image is None else ("pixel_values",)))
     if entry.diffusion is not None:
         names = ("sample", "timestep", "encoder_hidden_states")
-    return Target(example, plain_structure(len(example)), entry.name, image=entry.image, tokenize=tokenize, names=names)
+    return Target(
+        example, plain_structure(len(example)), entry.name, image=entry.image, resize=entry.resize,
+        tokenize=tokenize, names=names,
+    )  # fmt: skip
 
 
 def _variations(example: Inputs, chosen: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:
