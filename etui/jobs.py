@@ -115,11 +115,13 @@ class JobFor(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
 
     ``worker`` is the function that does it, as ``module:function``; only the worker process imports that module. The
     function takes the job and a callable that logs events, and returns the result. ``doing`` describes the job in
-    messages. ``fork_server`` is the process that forks the worker: only jobs that export need the ahead-of-time code.
+    messages, and ``again`` the next step after a crash. ``fork_server`` is the process that forks the worker: only jobs
+    that export need the ahead-of-time code.
     """
 
     worker: ClassVar[str]
     doing: ClassVar[str] = "measuring"
+    again: ClassVar[str] = "measure again"
     fork_server: ClassVar[ForkServerKind] = "measure"
 
 
@@ -328,6 +330,8 @@ class TrainJob(JobFor[TrainedModel], tag="train", frozen=True, kw_only=True):
 
     worker: ClassVar[str] = "etui.engine.training.classifier:run_train"
     doing: ClassVar[str] = "training the classifier"
+    again: ClassVar[str] = "resume it; with less memory, use a smaller batch"
+    fork_server: ClassVar[ForkServerKind] = "prepare"
 
     settings: TrainingSettings
     data: str
@@ -342,8 +346,11 @@ class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
     """The scores of images are in a file. ``categories`` are the names of their columns, ``kind`` the kind of the task
     that they are of, ``places`` the column of each category of the data, ``threshold`` that of the program's metadata.
 
+    ``start_s`` is the time until the first images were ready, in which the processes that read them start.
     ``duration_s`` is the time from the first image to the last, ``waiting_s`` the part of it that the program waited
-    for images, ``running_s`` the part that it ran; ``readers`` is the number of processes that read images.
+    for images, ``running_s`` the part that it ran; ``readers`` is the number of processes that read images, which took
+    ``read_s`` to decode files and ``prepare_s`` to resize and normalize images, at the same time. The scores do not
+    have rows for the ``unreadable`` images, whose places in the job are given with the reason.
 
     ``outputs`` is what the scores are, as ``outputs_source`` says: the job, the metadata, or the operator that the
     program ends with. None if none of these does.
@@ -360,6 +367,10 @@ class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     waiting_s: float
     running_s: float
+    start_s: float = 0.0
+    read_s: float = 0.0
+    prepare_s: float = 0.0
+    unreadable: dict[int, str] = {}
     outputs: Literal["logits", "probabilities"] | None = None
     outputs_source: Literal["given", "metadata", "program"] | None = None
 
@@ -370,7 +381,8 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
     ``images`` are paths below ``folder``; ``categories`` are those of the data. How an image is prepared and what the
     columns of the scores are is in the file ``metadata`` (``etui.task_data.program_metadata``); without it, they are
     those of the catalog's ``model``. ``threads`` run the program, ``readers`` processes read images at the same time.
-    ``outputs`` is what the scores are, whatever the metadata says; None if that is not known.
+    ``outputs`` is what the scores are, whatever the metadata says; None if that is not known. With ``skip_unreadable``
+    images that cannot be read do not end the job.
     """
 
     worker: ClassVar[str] = "etui.engine.measure.scores:run_scores"
@@ -387,6 +399,7 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
     threads: int
     readers: int
     outputs: Literal["logits", "probabilities"] | None = None
+    skip_unreadable: bool = False
 
 
 class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,6 +12,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.status_line import StatusLine, status_line
 from etui.errors import EXIT_CROSSED, EXIT_DONE, EtuiError, UsageError
 from etui.formats.json_text import printable_json
 from etui.text import counted, plain
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from etui.store import Store
     from etui.training_check import OptimizerName, StoredCheck, TrainingCheck, TrainingStep
 
-_INTERVAL_S = 5.0
 _WHAT_TO_START = "make one with: etui check-training MODEL"
 _LOSSES = ("auto", "cross-entropy", "bce", "mse", "language-modelling")
 
@@ -127,8 +125,12 @@ def check_training(
         data=None if data is None else str(data),
         seed=seed,
     )
-    keep = partial(_keep, settings)
-    return _print(check(model, options, limit_s=timeout, begin=_begin, step=_Steps(), keep=keep), as_json)
+    with status_line() as line:
+        found = check(
+            model, options, limit_s=timeout, begin=line.begin, step=partial(_show, line),
+            keep=partial(_keep, settings, line),
+        )  # fmt: skip
+    return _print(found, as_json)
 
 
 def _store(settings: Settings) -> Store:
@@ -169,14 +171,21 @@ def _last(settings: Settings, model: str) -> TrainingCheck:
     return check
 
 
-def _keep(settings: Settings, stored: StoredCheck) -> None:
+def _show(line: StatusLine, step: TrainingStep) -> None:
+    from etui.wording.training_check import step_text
+
+    line.show(step_text(step))
+
+
+def _keep(settings: Settings, line: StatusLine, stored: StoredCheck) -> None:
     try:
         with settings.open_store() as store:
             store.add_training_check(stored)
     except EtuiError as error:
+        line.close()
         click.echo(f"etui: the training check was not stored: {plain(error.message)}", err=True)
     else:
-        _begin(f"stored as {stored.id}; list with: etui check-training --list")
+        line.note(f"stored as {stored.id}; list with: etui check-training --list")
 
 
 def _print(check: TrainingCheck, as_json: bool) -> int:
@@ -209,23 +218,3 @@ def _optimizers(given: str) -> tuple[OptimizerName, ...]:
         what = f"unknown optimizer {unknown!r}" if unknown is not None else "no optimizer is named"
         raise UsageError(what, f"choose from {', '.join(known)}")
     return names  # type: ignore[return-value]
-
-
-class _Steps:
-    """Prints steps on a terminal, not more often than the reader needs."""
-
-    def __init__(self) -> None:
-        self._printed = time.monotonic()
-
-    def __call__(self, step: TrainingStep) -> None:
-        now = time.monotonic()
-        if now - self._printed >= _INTERVAL_S:
-            from etui.wording.training_check import step_text
-
-            self._printed = now
-            _begin(f"  {step_text(step)}")
-
-
-def _begin(line: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(line, err=True)

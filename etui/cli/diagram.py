@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +12,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import OUTPUT_PATH, STDOUT, check_one_on_stdout
+from etui.cli.status_line import status_line
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, UsageError
 from etui.files.atomic import refuse_existing, write_file
@@ -110,7 +110,8 @@ def diagram(
         method = method or document.method
     if chosen is not None and not explorer:
         check_known(chosen, document, program=request.model.endswith(".pte"))
-    graph = model_graph(request, method=method, limit_s=timeout, begin=_begin)
+    with status_line() as line:
+        graph = model_graph(request, method=method, limit_s=timeout, begin=line.begin)
     if explorer:
         return _explore(graph, document)
     made = make(graph, level=level, colour=chosen, document=document)
@@ -203,8 +204,3 @@ def _explore(graph: ModelGraph, document: RunDocument | None) -> int:
 
     explore(graph, document, lambda line: click.echo(line, err=True))
     return EXIT_DONE
-
-
-def _begin(line: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(line, err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from etui.cli.lazy_group import examples
 from etui.cli.number_types import Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.run_selection import selected_run
+from etui.cli.status_line import status_line
 from etui.errors import EXIT_DONE, EXIT_FAILED
 from etui.formats.json_text import printable_json
 from etui.paths import expanded
@@ -87,9 +87,9 @@ def _is_a_file(target: str, file: Path) -> bool:
 def _inspected(file: Path, data: Path | None, timeout: float) -> ProgramInfo:
     from etui.services.inspect_program import inspect_program
 
-    if sys.stderr.isatty():
-        click.echo(f"inspecting {plain(str(file))} ...", err=True)
-    return inspect_program(file, data=data, limit_s=timeout)
+    with status_line() as line:
+        line.begin(f"inspecting {plain(str(file))} ..")
+        return inspect_program(file, data=data, limit_s=timeout)
 
 
 def _cached(document: RunDocument) -> Path | None:

@@ -11,6 +11,7 @@ from etui.cli.complete import complete_folder, complete_model
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
+from etui.cli.status_line import status_line
 from etui.errors import EXIT_DONE, UsageError
 from etui.npu_prediction import NPUS
 
@@ -90,20 +91,21 @@ def predict(
         return EXIT_DONE
     assert npu is not None
     size = parse_size(input_size) if input_size is not None else None
-    made = predicted(
-        NpuRequest(
-            model,
-            npu,
-            Shape(input_size=size, batch=batch, sequence=sequence),
-            weights=weights,
-            seed=seed,
-            calibration_count=calibration,
-            allow_pickle=allow_pickle,
-        ),
-        environment,
-        limit_s=timeout,
-        begin=_begin,
-    )
+    with status_line() as line:
+        made = predicted(
+            NpuRequest(
+                model,
+                npu,
+                Shape(input_size=size, batch=batch, sequence=sequence),
+                weights=weights,
+                seed=seed,
+                calibration_count=calibration,
+                allow_pickle=allow_pickle,
+            ),
+            environment,
+            limit_s=timeout,
+            begin=line.begin,
+        )
     if as_json:
         from etui.formats.json_text import printable_json
 
@@ -134,9 +136,5 @@ def _make(environment: Path, *, yes: bool) -> None:
             raise UsageError("cannot ask for confirmation without a terminal", f"use --yes to confirm: {what}")
         if not click.confirm(f"{what}?", err=True):
             raise UsageError("the environment was not made", "name one with --env")
-    npu_environment.make(environment, _begin)
-
-
-def _begin(line: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(line, err=True)
+    with status_line() as line:
+        npu_environment.make(environment, line.begin)

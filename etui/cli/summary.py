@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import OUTPUT_PATH, STDOUT, check_one_on_stdout
+from etui.cli.status_line import status_line
 from etui.cli.trust_option import trust_option, trusted_files
 from etui.errors import EXIT_DONE, UsageError
 from etui.files.atomic import refuse_existing, write_file
@@ -108,7 +108,8 @@ def summary(
             request = _request_of_run(store, run_id, trusted)
         else:
             request = Request(model, shape, allow_pickle=allow_pickle)
-        made = summarize(request, limit_s=timeout, begin=_begin)
+        with status_line() as line:
+            made = summarize(request, limit_s=timeout, begin=line.begin)
         runs = measured_runs(store, request, made) if store is not None else []
         roofline = _roofline(store, run_id, runs, made) if wants_roofline else None
     if csv_file is not None:
@@ -165,11 +166,6 @@ def _roofline(store: Store | None, run_id: str | None, runs: list[MeasuredRun], 
     if roofline is None:
         raise UsageError(f"run {document.id} has no latency", "choose a run that is done")
     return roofline
-
-
-def _begin(line: str) -> None:
-    if sys.stderr.isatty():
-        click.echo(line, err=True)
 
 
 def _write(path: Path, content: bytes, force: bool) -> None:

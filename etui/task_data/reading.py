@@ -63,6 +63,16 @@ def splits_of(folder: Path) -> tuple[str, ...]:
     return coco if coco else _folder_splits(folder)
 
 
+def check_split(folder: Path, split: str) -> None:
+    """Check that a data set with splits has this one, without reading its images or annotations.
+
+    Raises:
+        UsageError: the folder has no labelled images, or not this split.
+    """
+    if splits_of(folder):
+        _found_split(folder, split)
+
+
 def list_images(folder: Path, split: str | None) -> Listing:
     """Return the images of a split without reading them. ``split`` is as for ``open_labelled_images``.
 

@@ -253,7 +253,7 @@ class Feed:
         if now - self._runner_checked_at < RUNNER_CHECK_S:
             return
         self._runner_checked_at = now
-        if store.read_only or not (store.live_run_ids() or store.live_analyses()):
+        if store.read_only or not store.has_live_work():
             return
         from etui.runner.start import ensure_runner, recover
 

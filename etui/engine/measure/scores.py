@@ -66,11 +66,14 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
     rows: list[torch.Tensor] = []
     done, shown, running_s = 0, 0.0, 0.0
     at_once = batch * max(1, _IMAGES_AT_ONCE // batch)
-    images = Prefetch(Path(job.folder), job.images, use.preprocessing, at_once, job.readers)
-    begin = end = 0.0
+    images = Prefetch(
+        Path(job.folder), job.images, use.preprocessing, at_once, job.readers, skip_unreadable=job.skip_unreadable
+    )
+    before, begin, end = time.perf_counter(), 0.0, 0.0
     with torch.inference_mode():
         for prepared in images:
             begin = begin or time.perf_counter()
+            end = end or begin
             tensors = torch.from_numpy(prepared)
             for at in range(0, len(tensors), batch):
                 part = tensors[at : at + batch]
@@ -82,7 +85,8 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
             if time.monotonic() - shown > _EVERY_S:
                 shown = time.monotonic()
                 log(Event(kind="progress", message="images", done=done, total=len(job.images), at=utc_now()))
-    numpy.save(job.scores, torch.cat(rows).numpy(), allow_pickle=False)
+    scores = torch.cat(rows) if rows else torch.empty(0, len(use.names))
+    numpy.save(job.scores, scores.numpy(), allow_pickle=False)
     return ScoresResult(
         categories=tuple(names[0] for names in use.names),
         places=tuple(places[category] for category in job.categories),
@@ -92,9 +96,13 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
         batch=batch,
         threads=job.threads,
         readers=job.readers,
+        start_s=begin - before,
         duration_s=end - begin,
         waiting_s=images.waiting_s,
         running_s=running_s,
+        read_s=images.read_s,
+        prepare_s=images.prepare_s,
+        unreadable=images.unreadable,
         outputs=outputs,
         outputs_source=outputs_source,
     )

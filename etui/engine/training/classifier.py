@@ -40,14 +40,14 @@ from etui.engine.training.initial_weights import initialize, load_weights
 from etui.engine.training.losses import LOSSES
 from etui.engine.training.qat import convert_qat, prepare_qat, to_evaluation, to_training
 from etui.errors import PreparationError
-from etui.events import Event, utc_now
+from etui.events import Event, Level, utc_now
 from etui.files.atomic import write_file
 from etui.jobs import TrainJob
 from etui.task_data.labelled_images import LabelledImages, split_images
 from etui.task_data.preprocessing import Preprocessing
 from etui.task_data.program_metadata import TaskMetadata, write_metadata
 from etui.task_data.reading import open_labelled_images, splits_of
-from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, EpochFigures, MetricName, TrainedModel
+from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, EpochFigures, MetricName, StepFigures, TrainedModel
 from etui.text import plain
 
 Log = Callable[[Event], None]
@@ -110,6 +110,8 @@ class _Training:
             self._position = saved[0]
             load_optimizer(optimizer, _named(saved[1], f"{OWN}optimizer."))
             torch.set_rng_state(saved[1][f"{OWN}random"])
+            for figures in self._position.epochs:
+                self._log(Event(kind="log", level="debug", message=f"epoch {figures.epoch} was before", epoch=figures))
         self._module_ = module
         prepared: Any = accelerator.prepare_model(module)
         self._optimizer_: Any = accelerator.prepare_optimizer(optimizer)
@@ -144,12 +146,18 @@ class _Training:
                 now = time.perf_counter()
                 if now - last_told >= _PROGRESS_S:
                     last_told = now
-                    self._progress(epoch, number + 1, loss, (now - begun) / (number + 1 - first))
+                    self._progress(
+                        epoch, number + 1, (now - begun) / (number + 1 - first),
+                        StepFigures(
+                            epoch=epoch + 1, loss=loss, learning_rate=rate, images_per_second=images / (now - begun)
+                        ),
+                    )  # fmt: skip
         seconds = time.perf_counter() - begun
         metric = self._evaluate(prepared)
         figures = EpochFigures(
             epoch=epoch + 1, loss=self._position.loss_sum / self._per_epoch, metric=metric, learning_rate=rate,
             images_per_second=images / seconds, waiting_share=min(1.0, waited / seconds),
+            metric_name=self._metric,
         )  # fmt: skip
         epochs = [*self._position.epochs, figures]
         best = all(metric > one.metric for one in self._position.epochs)
@@ -168,6 +176,7 @@ class _Training:
                 message=f"epoch {epoch + 1} of {settings.epochs}: loss {figures.loss:.4f}, {self._metric}"
                 f" {metric:.4f}, {figures.images_per_second:.0f} images/s,"
                 f" {100 * figures.waiting_share:.0f} % waiting for data",
+                epoch=figures,
             )
         )  # fmt: skip
 
@@ -202,7 +211,7 @@ class _Training:
 
     def _evaluate(self, prepared: Callable[[torch.Tensor], torch.Tensor]) -> float:
         """Return the metric of the module on the validation split."""
-        self._say("evaluating")
+        self._say("evaluating", level="debug")
         self._to_evaluation(self._module_)
         device = next(self._module_.parameters()).device
         with torch.no_grad(), self._precision(device):
@@ -325,15 +334,15 @@ class _Training:
 
     # Messages
 
-    def _say(self, message: str) -> None:
-        self._log(Event(kind="stage", stage="training", message=message, at=utc_now()))
+    def _say(self, message: str, level: Level = "info") -> None:
+        self._log(Event(kind="stage", stage="training", message=message, at=utc_now(), level=level))
 
-    def _progress(self, epoch: int, batches: int, loss: float, seconds: float) -> None:
+    def _progress(self, epoch: int, batches: int, seconds: float, step: StepFigures) -> None:
         done, total = epoch * self._per_epoch + batches, self._settings.epochs * self._per_epoch
         self._log(
             Event(
                 kind="progress", stage="training", done=done, total=total, left_s=(total - done) * seconds,
-                message=f"epoch {epoch + 1} of {self._settings.epochs}: loss {loss:.4f}", at=utc_now(),
+                message=f"epoch {epoch + 1} of {self._settings.epochs}: loss {step.loss:.4f}", at=utc_now(), step=step,
             )
         )  # fmt: skip
 
