@@ -26,6 +26,8 @@ from etui.results import (
     Memory,
     ModelInfo,
     Stage,
+    TaskData,
+    TaskMetric,
     Tolerance,
     WeightsInfo,
 )
@@ -47,7 +49,9 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
     for all), ``metric`` the name of its task metric, with its value for eager, ``other_metrics`` the values of further
     ones, and ``labels`` the structure of each evaluation label. ``named_metrics``: the metrics are those of these
-    names, and not functions of the model. ``dynamic`` are the dimensions that the model declares as dynamic."""
+    names, and not functions of the model. ``dynamic`` are the dimensions that the model declares as dynamic.
+    ``evaluated`` are the labelled images that eager and programs are evaluated on, ``trained_outputs`` the number of
+    categories of a checkpoint of a training, which the model is built with."""
 
     path: str
     key: str
@@ -71,6 +75,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     dynamic: DynamicDims | None = None
     shape: Shape = OWN_SHAPE
     method: str | None = None
+    evaluated: TaskData | None = None
+    trained_outputs: int | None = None
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +143,8 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
     factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
     ``method`` is the requested method of a ``.pte``, ``data`` the folder that the inputs are made from, ``shape`` their
-    requested shape.
+    requested shape. ``split`` is the split of labelled images to evaluate on, None for that of the validation images;
+    with ``must_evaluate`` it is an error if there is nothing to evaluate on.
     """
 
     worker: ClassVar[str] = "etui.engine.models.bundle:run_bundle"
@@ -154,6 +161,8 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     data: str | None = None
     shape: Shape = OWN_SHAPE
     method: str | None = None
+    split: str | None = None
+    must_evaluate: bool = False
 
 
 class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
@@ -245,6 +254,34 @@ class MemoryJob(JobFor[Memory], tag="memory", frozen=True, kw_only=True):
     threads: int
     run_id: str | None = None
     cpus: list[int] | None = None
+
+
+class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric of a program next to eager's; None for eager, whose probabilities are in the file of the job."""
+
+    task: TaskMetric | None = None
+
+
+class EvaluateJob(JobFor[EvaluateResult], tag="evaluate", frozen=True, kw_only=True):
+    """Run eager (``program`` None) or a program on the labelled images of a bundle, which are in ``folder``.
+
+    Eager's probabilities are written to the file ``scores`` as ``.npy``; a program is compared with those that are
+    there. ``label`` names the variant in messages. ``threads`` run the program, ``readers`` processes read images.
+    """
+
+    worker: ClassVar[str] = "etui.engine.measure.evaluation:run_evaluate"
+    doing: ClassVar[str] = "evaluating"
+
+    bundle: str
+    model: str
+    program: str | None
+    delegate: str
+    label: str
+    folder: str
+    scores: str
+    threads: int
+    readers: int
+    run_id: str | None = None
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -434,7 +471,7 @@ class NpuJob(JobFor[NpuPrediction], tag="npu", frozen=True, kw_only=True):
     work: str
 
 
-SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
+SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob, EvaluateJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
 SINGLE_JOBS: tuple[type[Job], ...] = (

@@ -185,13 +185,16 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
-    """Limits an output must meet to PASS; None means no limit. ``source`` names where the limits came from."""
+    """Limits an output must meet to PASS; None means no limit. ``source`` names where those of outputs came from.
+    ``map_drop`` and ``top1_drop`` are the largest losses of the task's metric to eager, in percentage points."""
 
     sqnr_db_min: float | None = None
     cosine_min: float | None = None
     top1_min: float | None = None
     mae_max: float | None = None
     source: str = ""
+    map_drop: float | None = None
+    top1_drop: float | None = None
 
 
 class MetricValue(msgspec.Struct, kw_only=True, frozen=True):

@@ -177,6 +177,8 @@ def tolerance(wanted: Tolerance | None) -> str:
             ("cosine", "at least", wanted.cosine_min, ""),
             ("top-1 agreement", "at least", wanted.top1_min, ""),
             ("MAE", "at most", wanted.mae_max, ""),
+            ("loss of mAP", "at most", wanted.map_drop, " points"),
+            ("loss of top-1", "at most", wanted.top1_drop, " points"),
         )
         if limit is not None
     ]

@@ -121,6 +121,21 @@ def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFold
     return FromFolder([read.tensors for read in inputs.values()], detail, labels)
 
 
+def read_images(folder: Path, paths: Sequence[str], target: Target, count: int, seed: int) -> list[Inputs]:
+    """Return up to ``count`` distinct inputs from a seeded sample of the images with these paths below a folder.
+
+    Raises:
+        PreparationError: an image cannot be read, or the model does not take images.
+    """
+    order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
+    inputs: dict[bytes, Inputs] = {}
+    for read in _fill_batch(target, (_image_source(folder, folder / paths[index], target) for index in order)):
+        inputs.setdefault(content(read.tensors), read.tensors)
+        if len(inputs) == count:
+            break
+    return list(inputs.values())
+
+
 def _labels(folder: Path, sources: Sequence[_Source], labels: Sequence[Label | None]) -> FolderLabels:
     """Return the labels of the inputs of a folder, all of which must have one."""
     given = [label for label in labels if label is not None]
