@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from etui.store import Store
     from etui.task_training import QueuedTraining, TrainingRequest
 
+_RATES = {"sgd": 0.1, "adamw": 0.001}
 _QAT_RATE, _QAT_DECAY = 0.1, 0.5
 """What QAT multiplies the default learning rate and weight decay with."""
 
@@ -75,8 +76,8 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 @click.option("--batch", type=Count(min=2, max=100_000), default=128, show_default=True, metavar="N",
               help="Number of images in a batch.")  # fmt: skip
 @click.option("--lr", type=Number(min=0.0, min_open=True), metavar="LR",
-              help="Learning rate at the start; it falls to 0 along a cosine.  [default: 0.1; 0.01 with"
-                   " --qat]")  # fmt: skip
+              help="Learning rate at the start; it falls to 0 along a cosine.  [default: 0.1, for"
+                   " adamw 0.001; a tenth of it with --qat]")  # fmt: skip
 @click.option("--weight-decay", type=Number(min=0.0), metavar="X",
               help="Weight decay.  [default: 0.0001, with --qat 0.00005]")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(("sgd", "adamw")), default="sgd", show_default=True,
@@ -87,6 +88,9 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
               help="Height and width of the inputs in pixels.")  # fmt: skip
 @click.option("--flip/--no-flip", default=True, show_default=True,
               help="Mirror half of the training images; not for digits or text.")  # fmt: skip
+@click.option("--crop", "least_area", type=Number(min=0.01, max=1.0), metavar="A",
+              help="Smallest part of the area of a training image that a random crop keeps; 1: no crop.  [default: 0.8"
+                   " for several labels per image, whose objects a smaller crop loses; else 0.4]")  # fmt: skip
 @click.option("--amp", is_flag=True, help="Compute in BF16 where PyTorch's autocast does.")
 @click.option("--init", "initial", metavar="FILE|pretrained", shell_complete=complete_file,
               help="Weights to begin with: an FP32 checkpoint of etui train, another weight file, or the published"
@@ -132,6 +136,7 @@ def train(
     loss: str,
     pixels: int,
     flip: bool,
+    least_area: float | None,
     amp: bool,
     initial: str | None,
     qat: Any,
@@ -205,13 +210,14 @@ def train(
         validation_split=val_split,
         epochs=epochs,
         batch=batch,
-        learning_rate=lr if lr is not None else 0.1 * (_QAT_RATE if qat else 1),
+        learning_rate=lr if lr is not None else _RATES[optimizer] * (_QAT_RATE if qat else 1),
         weight_decay=weight_decay if weight_decay is not None else 1e-4 * (_QAT_DECAY if qat else 1),
         optimizer=optimizer,
         loss=None if loss == "auto" else loss,  # type: ignore[arg-type]
         amp=amp,
         size=pixels,
         flip=flip,
+        least_area=least_area,
         seed=seed,
         qat=qat,
         keep_fp32=None if keep_fp32 is None else tuple(name for name in names if names != ["none"]),
