@@ -18,10 +18,12 @@ from etui.runner.start import RunnerFailed, check_owner, recover, start_and_chec
 from etui.store import Store
 from etui.task_data.program_metadata import metadata_path
 from etui.task_data.reading import check_split
-from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, QueuedTraining, TrainingRequest
+from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, Qat, QueuedTraining, TrainingRequest
 from etui.text import plain
 
 _CHECKPOINTS = (BEST, LAST)
+
+_QAT_RATE, _QAT_DECAY = 0.1, 0.5
 
 _CLOCK_SLACK_S = 2.0
 """The times of files can be coarser than those of the database."""
@@ -33,6 +35,11 @@ class TrainingFile(NamedTuple):
     path: Path
     bytes: int
     written_at: float
+
+
+def default_rates(qat: Qat | None) -> tuple[float, float]:
+    """Return the usual learning rate and weight decay: with QAT a tenth of the rate and half of the decay."""
+    return (0.1 * _QAT_RATE, 1e-4 * _QAT_DECAY) if qat else (0.1, 1e-4)
 
 
 def check_request(request: TrainingRequest) -> None:
