@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from etui.store import Store
     from etui.task_training import QueuedTraining, TrainingRequest
 
-_RATES = {"sgd": 0.1, "adamw": 0.001}
-_QAT_RATE, _QAT_DECAY = 0.1, 0.5
-"""What QAT multiplies the default learning rate and weight decay with."""
-
 
 def _read_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
     """Make the values of a TOML file the defaults of the options; its keys are their names without dashes in front."""
@@ -196,7 +192,7 @@ def train(
         option = "--data" if data is None else "--output"
         raise click.UsageError(f"Missing option '{option}'.")
     from etui.catalog.find import find_model
-    from etui.services.train import submit_training
+    from etui.services.train import default_rates, submit_training
     from etui.task_training import TrainingRequest, TrainingSettings
 
     if keep_fp32 is not None and qat is None:
@@ -204,14 +200,15 @@ def train(
     if amp and qat is not None:
         raise UsageError("--amp does not work with --qat, whose scales need FP32", "leave one of them out")
     names = [name.strip() for name in (keep_fp32 or "").split(",") if name.strip()]
+    rate, decay = default_rates(optimizer, qat)
     settings = TrainingSettings(
         model=find_model(model).reference,
         train_split=train_split,
         validation_split=val_split,
         epochs=epochs,
         batch=batch,
-        learning_rate=lr if lr is not None else _RATES[optimizer] * (_QAT_RATE if qat else 1),
-        weight_decay=weight_decay if weight_decay is not None else 1e-4 * (_QAT_DECAY if qat else 1),
+        learning_rate=rate if lr is None else lr,
+        weight_decay=decay if weight_decay is None else weight_decay,
         optimizer=optimizer,
         loss=None if loss == "auto" else loss,  # type: ignore[arg-type]
         amp=amp,
