@@ -103,7 +103,7 @@ def _scores(run: Run, batch: int, job: EvaluateJob, evaluation: Evaluation, log:
                     message=f"evaluating {job.label}: image {done:,} of {total:,}",
                     done=done,
                     total=total,
-                    left_s=(now - begin) / done * (total - done),
+                    left_s=(now - begin) / done * (total - done + job.later * total),
                     run_id=job.run_id,
                     at=utc_now(),
                 )
