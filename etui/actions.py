@@ -404,7 +404,8 @@ ACTIONS: tuple[Action, ...] = (
         "rows",
         "view",
         "m",
-        "Operators: group by module, by operator, or not at all; Gap: next metric; Model: roofline",
+        "Operators: group by module, by operator, or not at all; Gap: next metric; Model: roofline; Accuracy:"
+        " categories, images or errors",
         "view",
     ),
     _action("rows", "side", "w", "Operators: switch between the program's and eager's", "side"),

@@ -414,12 +414,28 @@ class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
     outputs_source: Literal["given", "metadata", "program"] | None = None
 
 
+class EagerModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model to run in eager PyTorch: its reference as of ``etui.catalog.find``, and ``weights`` and ``seed`` as in a
+    session's specification. ``size`` is the height and width of images; None is that of the checkpoint or of the model.
+    ``sha256`` is the hash that the weights must have, None for any (see ``WeightsInfo``)."""
+
+    model: str
+    weights: str
+    cache_dir: str
+    seed: int = 0
+    size: tuple[int, int] | None = None
+    sha256: str | None = None
+
+
 class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
-    """Run a program on images, and write the first output, scores of shape [N, C], as ``.npy`` to the file ``scores``.
+    """Run a program, or without one the model ``eager``, on images, and write the first output, scores of shape [N, C],
+    as ``.npy`` to the file ``scores``.
 
     ``images`` are paths below ``folder``; ``categories`` are those of the data. How an image is prepared and what the
-    columns of the scores are is in the file ``metadata`` (``etui.task_data.program_metadata``); without it, they are
-    those of the catalog's ``model``. ``threads`` run the program, ``readers`` processes read images at the same time.
+    columns of the scores are is in the file ``metadata`` (``etui.task_data.program_metadata``); without it, in the
+    header of the file ``trained``, a checkpoint of a training, or they are those of the catalog's ``model``. ``kind``
+    is that of the data, None if it has no labels. ``threads`` run the program, ``readers`` processes read images at the
+    same time.
     ``outputs`` is what the scores are, whatever the metadata says; None if that is not known. With ``skip_unreadable``
     images that cannot be read do not end the job.
     """
@@ -427,7 +443,7 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
     worker: ClassVar[str] = "etui.engine.measure.scores:run_scores"
     doing: ClassVar[str] = "evaluating the program"
 
-    program: str
+    program: str | None
     delegate: str
     folder: str
     images: tuple[str, ...]
@@ -437,6 +453,9 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
     scores: str
     threads: int
     readers: int
+    eager: EagerModel | None = None
+    trained: str | None = None
+    kind: Literal["multi-label", "single-label"] | None = None
     outputs: Literal["logits", "probabilities"] | None = None
     skip_unreadable: bool = False
 

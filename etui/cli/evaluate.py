@@ -15,6 +15,7 @@ from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
 from etui.cli.status_line import status_line
 from etui.cli.task_programs import programs_of
+from etui.cli.trust_option import trust_option
 from etui.errors import EXIT_DONE, UsageError
 from etui.text import plain
 
@@ -24,11 +25,15 @@ from etui.text import plain
         "etui evaluate net.pte --data digits --split test --threshold auto",
         "etui evaluate 3f2a 9b1c --data photos --split val",
         "etui evaluate resnet18.pte --model resnet18 --data photos",
+        "etui evaluate training/best.safetensors training/model.pte --data digits --split test",
+        "etui evaluate 3f2a --eager --data photos --split val",
         "etui evaluate net.pte --data digits --split test --json | jq '.programs[].metrics.mean_average_precision'",
     )
     + f"\n\n{LAYOUTS}"
 )
-@click.argument("targets", nargs=-1, required=True, metavar="FILE.pte|RUN..", shell_complete=complete_run_or_file)
+@click.argument(
+    "targets", nargs=-1, required=True, metavar="FILE.pte|CHECKPOINT|RUN..", shell_complete=complete_run_or_file
+)
 @click.option("--data", "folder", required=True, type=FILE_PATH, metavar="DIR", shell_complete=complete_folder,
               help="Data set of labelled images.")  # fmt: skip
 @click.option("--split", metavar="NAME", help="Split to evaluate on; the beginning of its name is enough.")
@@ -44,6 +49,8 @@ from etui.text import plain
 @click.option("--outputs", type=click.Choice(["logits", "probabilities"]),
               help="What the programs compute: logits, or probabilities, of which no sigmoid or softmax is applied."
                    "  [default: as their metadata or their last operators say]")  # fmt: skip
+@click.option("--eager", is_flag=True, help="Before each run's program, also its model in eager PyTorch.")
+@trust_option
 @click.option("--threads", type=Count(min=1), metavar="N",
               help="Threads of the program.  [default: half of the cores; the others read images]")  # fmt: skip
 @click.option("--seed", type=Count(), default=0, show_default=True, metavar="N", help="Seed of the intervals.")
@@ -63,6 +70,8 @@ def evaluate(
     model: str | None,
     metadata: Path | None,
     outputs: Literal["logits", "probabilities"] | None,
+    eager: bool,
+    trusted: tuple[str, ...],
     threads: int | None,
     seed: int,
     timeout: float,
@@ -77,13 +86,14 @@ def evaluate(
     with the same images for both programs.
 
     A program's categories and preprocessing come from its metadata, FILE.task.json next to FILE.pte, or from the
-    catalog for models of torchvision; the categories of the data must be among them, by name. Nothing is stored.
+    catalog for models of torchvision; the categories of the data must be among them, by name. A checkpoint of etui
+    train has them itself, and is evaluated in eager PyTorch. Nothing is stored.
     """
     from etui.services.evaluate import evaluate_programs
 
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", "choose one")
-    programs = programs_of(settings, targets, metadata, model)
+    programs = programs_of(settings, targets, metadata, model, eager=eager, trusted=trusted)
     with status_line() as line:
         found = evaluate_programs(
             programs, folder, split, threshold=_threshold(threshold), limit=limit, seed=seed, threads=threads,

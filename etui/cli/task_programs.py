@@ -1,4 +1,4 @@
-"""The programs that a command runs on images, named as files or runs."""
+"""The programs, and models in eager PyTorch, that a command runs on images, named as files or runs."""
 
 from __future__ import annotations
 
@@ -14,26 +14,51 @@ from etui.paths import expanded
 from etui.text import plain
 
 if TYPE_CHECKING:
+    from etui.results import RunDocument
     from etui.services.score_images import Program
+    from etui.spec import Repeated
 
 
-def programs_of(settings: Settings, targets: Sequence[str], metadata: Path | None, model: str | None) -> list[Program]:
-    """Return the programs of files and runs, each once, with different names.
+_CHECKPOINT = ".safetensors"
+
+
+def programs_of(
+    settings: Settings,
+    targets: Sequence[str],
+    metadata: Path | None,
+    model: str | None,
+    *,
+    eager: bool = False,
+    trusted: Sequence[str] = (),
+) -> list[Program]:
+    """Return the programs of files and runs and the models of checkpoints, each once, with different names. With
+    ``eager``, the model of each run in eager PyTorch is before its program; ``trusted`` are files that imported runs
+    may name.
 
     Raises UsageError if one does not exist, or how it is used is not known.
     """
     found: list[Program] = []
     for target in targets:
         path = expanded(target)
-        if path.suffix.lower() == ".pte" or "/" in target or path.is_file():
+        if path.suffix.lower() == _CHECKPOINT:
+            found.append(_of_checkpoint(path, metadata, model))
+        elif path.suffix.lower() == ".pte" or "/" in target or path.is_file():
             found.append(_of_file(path, metadata, model))
         else:
-            found += _of_runs(settings, target, metadata, model)
+            found += _of_runs(settings, target, metadata, model, eager=eager, trusted=trusted)
     return _named_apart(list(dict.fromkeys(found)))
 
 
 def _named_apart(programs: list[Program]) -> list[Program]:
-    """Add folders to the names of files until those of different files differ."""
+    """Add folders to the names of files until those of different files differ, and to those of eager models the
+    beginning of the weights' hash."""
+    taken = Counter(one.name for one in programs)
+    programs = [
+        one._replace(name=f"{one.name} {one.eager.sha256[:6]}")
+        if one.eager is not None and one.eager.sha256 and taken[one.name] > 1
+        else one
+        for one in programs
+    ]
     parts = 1
     most = max((len(one.path.parts) for one in programs), default=1)
     while len({one.name for one in programs}) < len(programs) and parts < most:
@@ -62,14 +87,81 @@ def _of_file(path: Path, metadata: Path | None, model: str | None) -> Program:
     return Program(path.name, path, AS_IS, own, model)
 
 
-def _of_runs(settings: Settings, target: str, metadata: Path | None, model: str | None) -> list[Program]:
+def _of_checkpoint(path: Path, metadata: Path | None, model: str | None) -> Program:
+    from etui.catalog.find import find_model, model_file
+    from etui.catalog.precisions import AS_IS
+    from etui.jobs import EagerModel
+    from etui.paths import cache_dir
+    from etui.services.score_images import Program
+    from etui.task_data.checkpoint_header import trained_model
+
+    trained = trained_model(path)
+    if model is None and model_file(trained) is not None:
+        raise UsageError(
+            f"{plain(path.name)} was trained with {plain(trained)}, whose code runs only if you name it",
+            f"add --model {plain(trained)}",
+        )
+    reference = model or trained
+    find_model(reference)
+    eager = EagerModel(model=reference, weights=str(path.absolute()), cache_dir=str(cache_dir()))
+    return Program(path.name, path, AS_IS, metadata, None, path, eager)
+
+
+def _eager_of_run(document: RunDocument, origin: Repeated, program: Program) -> Program:
+    from etui.catalog.find import find_model
+    from etui.catalog.models import ModelEntry
+    from etui.jobs import EagerModel
+    from etui.paths import cache_dir
+
+    if not isinstance(find_model(origin.model), ModelEntry):
+        raise UsageError(
+            f"the model of run {document.id} is a file, which --eager does not load", "evaluate its checkpoint"
+        )
+    size = document.inputs.shapes[0][2:] if document.inputs and document.inputs.shapes else []
+    weights = "pretrained" if document.weights and document.weights.kind == "pretrained" else origin.weights
+    eager = EagerModel(
+        model=origin.model, weights=weights, cache_dir=str(cache_dir()), seed=origin.seed,
+        size=(size[0], size[1]) if len(size) == 2 else None,
+        sha256=document.weights.sha256 if document.weights else None,
+    )  # fmt: skip
+    name = f"eager {document.model.name}"
+    return program._replace(name=name, path=Path(weights), delegate="eager", eager=eager)
+
+
+def _checkpoint_of_run(document: RunDocument) -> Path | None:
+    """Return the checkpoint that a run was made from, if it is known, still there and has not been written since."""
+    from datetime import datetime
+
+    from etui.runner.rebuild_program import origin_of
+
+    try:
+        path = Path(origin_of(document).weights)
+    except UsageError:
+        return None
+    if path.suffix.lower() != _CHECKPOINT or not path.is_file():
+        return None
+    created = datetime.fromisoformat(document.created_at).timestamp()
+    return path if path.stat().st_mtime <= created else None
+
+
+def _of_runs(
+    settings: Settings,
+    target: str,
+    metadata: Path | None,
+    model: str | None,
+    *,
+    eager: bool,
+    trusted: Sequence[str],
+) -> list[Program]:
     from etui.paths import cache_dir, program_path
+    from etui.runner.rebuild_program import Trust, trusted_origin
     from etui.services.executorch_only import require_executorch
     from etui.services.score_images import Program
 
     found = []
     with settings.store_with_runs() as store:
         documents = [store.document(run_id) for run_id in selected_runs(store, [target])]
+        imported = {document.id for document in documents if store.is_imported(document.id)}
     for document in documents:
         require_executorch(document, "running on images")
         name = f"{document.id} {document.model.name} {document.configuration}"
@@ -84,5 +176,10 @@ def _of_runs(settings: Settings, target: str, metadata: Path | None, model: str 
                 f"run {document.id} has synthetic weights, so that its outputs mean nothing",
                 "use a run with --weights pretrained or a checkpoint",
             )
-        found.append(Program(name, path, document.delegate, metadata, model or document.model.name))
+        trained = None if document.id in imported else _checkpoint_of_run(document)
+        program = Program(name, path, document.delegate, metadata, model or document.model.name, trained)
+        if eager:
+            origin = trusted_origin(document, Trust(imported=document.id in imported, files=tuple(trusted)))
+            found.append(_eager_of_run(document, origin, program))
+        found.append(program)
     return found

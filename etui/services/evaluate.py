@@ -175,7 +175,7 @@ def _score(
     images = tuple(image.path for data in parts for image in data.images)
     values, result = score_images(
         program, folder, images, parts[0].categories, threads=threads, limit_s=limit_s, outputs=outputs,
-        progress=progress,
+        kind=parts[0].kind, progress=progress,
     )  # fmt: skip
     found, at = [], 0
     for data in parts:

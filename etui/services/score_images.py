@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
 from etui.events import Event
 from etui.host.cpus import usable_cores
-from etui.jobs import ScoresJob, ScoresResult
+from etui.jobs import EagerModel, ScoresJob, ScoresResult
 from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
 from etui.task_data.labelled_images import Kind
 from etui.task_data.program_metadata import Outputs
@@ -36,13 +36,17 @@ class ScoringTimedOut(EtuiError):
 
 class Program(NamedTuple):
     """A program to run: its ``name`` in results, its file, and the delegate that it was lowered for. Its use is in the
-    file ``metadata``; without it, it is that of the catalog's ``model``."""
+    file ``metadata``; without it, in the header of the checkpoint ``trained``, or it is that of the catalog's
+    ``model``. A model that is run in eager PyTorch is ``eager`` instead of a program; ``path`` is that of its
+    weights."""
 
     name: str
     path: Path
     delegate: str
     metadata: Path | None = None
     model: str | None = None
+    trained: Path | None = None
+    eager: EagerModel | None = None
 
 
 def score_images(
@@ -54,6 +58,7 @@ def score_images(
     threads: int | None = None,
     limit_s: float = LIMIT_S,
     outputs: Outputs | None = None,
+    kind: Kind | None = None,
     skip_unreadable: bool = False,
     progress: Progress = lambda text, done, of: None,
     stopped: Callable[[], bool] = lambda: False,
@@ -62,7 +67,8 @@ def score_images(
     each of its categories, and how they were computed. ``result.places`` are the columns of ``categories``, which must
     be among them.
 
-    ``outputs`` is what the program computes; None if its metadata or its last operator says it. With
+    ``outputs`` is what the program computes; None if its metadata or its last operator says it. ``kind`` is that of the
+    data, for checkpoints that do not say their own. With
     ``skip_unreadable`` there are no rows for the images of ``result.unreadable``.
 
     Raises:
@@ -86,7 +92,10 @@ def score_images(
     with tempfile.TemporaryDirectory(prefix="etui-") as work:
         scores = Path(work) / "scores.npy"
         job = ScoresJob(
-            program=str(program.path.absolute()),
+            program=None if program.eager is not None else str(program.path.absolute()),
+            eager=program.eager,
+            trained=None if program.trained is None else str(program.trained.absolute()),
+            kind=kind,
             delegate=program.delegate,
             folder=str(folder.absolute()),
             images=tuple(images),

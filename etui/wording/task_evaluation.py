@@ -40,7 +40,7 @@ def facts(found: TaskEvaluation) -> list[tuple[str, str]]:
     split = f" {data.split}" if data.split else ""
     of = f" of {data.of:,}" if data.images < data.of else ""
     pairs = [
-        ("images", f"{data.name}{split}: {data.images:,}{of}, {data.kind}"),
+        ("data", f"{data.name}{split}: {data.images:,}{of} images, {data.kind}"),
         ("SHA-256", data.sha256[:_SHA]),
     ]
     if found.threshold is not None:
@@ -129,14 +129,20 @@ def metric_of_category(found: TaskEvaluation) -> str:
 
 
 def estimate(found: TaskEstimate, sign: str = "") -> str:
-    """Return a metric in percent, or a difference in points, with its interval."""
+    """Return a metric in percent, or with a ``sign`` a difference in points, with its interval."""
     value, bounds = _cells(found, sign)
-    return f"{value} ({bounds})" if bounds else value
+    unit = "" if sign else " %"
+    return f"{value}{unit} ({bounds})" if bounds else f"{value}{unit}"
 
 
 def points(value: float | None, sign: str = "") -> str:
     """Return a share in percent with one decimal; ``sign`` "+" also signs positive ones."""
     return text.MISSING if value is None else f"{round(100 * value, 1) + 0.0:{sign}.1f}"
+
+
+def counted_images(count: int) -> str:
+    """Return the number of images of a category."""
+    return text.counted(count, "image")
 
 
 def tags(names: Sequence[str]) -> str:

@@ -1,8 +1,9 @@
-"""Run a program on the images of a data set, and write its scores."""
+"""Run a program, or a model in eager PyTorch, on the images of a data set, and write the scores."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,13 +14,16 @@ from torch import nn
 from etui.catalog.find import find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.measure.accuracy import Log
+from etui.engine.models import weights
+from etui.engine.models.bundle import weights_hash
 from etui.engine.models.data_folder import file_preprocessing
 from etui.engine.models.data_labels import category_places, class_names
 from etui.engine.models.outputs import flat_outputs
+from etui.engine.models.trained_checkpoint import trained_checkpoint
 from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.errors import UsageError
 from etui.events import Event, utc_now
-from etui.jobs import ScoresJob, ScoresResult
+from etui.jobs import EagerModel, ScoresJob, ScoresResult
 from etui.programs.output_function import output_function
 from etui.task_data.labelled_images import Kind
 from etui.task_data.prefetch import Prefetch
@@ -28,6 +32,7 @@ from etui.task_data.program_metadata import Outputs, read_metadata
 from etui.text import counted, plain
 
 _EVERY_S = 0.5
+_EAGER_BATCH = 8
 _IMAGES_AT_ONCE = 8
 """Images that a process reads at once for a program with a small batch."""
 
@@ -52,9 +57,8 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
         EtuiError: the program cannot be loaded or run, or an image cannot be read.
     """
     set_threads(job.threads, cpus=None)
-    program = LoadedProgram(Path(job.program), delegate=job.delegate)
-    name = plain(Path(job.program).name)
-    batch, size = _image_shape(program, name)
+    loaded = _load_program(job) if job.eager is None else _load_eager(job.eager, log)
+    name, batch, size = loaded.name, loaded.batch, loaded.size
     use = _use(job, size, name)
     if use.preprocessing.size != size:
         raise UsageError(
@@ -78,7 +82,7 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
             for at in range(0, len(tensors), batch):
                 part = tensors[at : at + batch]
                 started = time.perf_counter()
-                rows.append(_scores(program, part, batch, len(use.names), name))
+                rows.append(_scores(loaded, part, len(use.names)))
                 end = time.perf_counter()
                 running_s += end - started
             done += len(tensors)
@@ -108,6 +112,46 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
     )
 
 
+class _Loaded(NamedTuple):
+    """What is run on images: its name in messages, the number and the height and width of its images, and the function
+    that returns the first output for them."""
+
+    name: str
+    batch: int
+    size: tuple[int, int]
+    run: Callable[[torch.Tensor], torch.Tensor]
+
+
+def _load_program(job: ScoresJob) -> _Loaded:
+    assert job.program is not None
+    program = LoadedProgram(Path(job.program), delegate=job.delegate)
+    name = plain(Path(job.program).name)
+    batch, size = _image_shape(program, name)
+    return _Loaded(name, batch, size, lambda images: flat_outputs(program.tensors(program(program.fit((images,)))))[0])
+
+
+def _load_eager(eager: EagerModel, log: Log) -> _Loaded:
+    """Build a model with its weights; only a model that the user named runs code of a file."""
+    model = find_model(eager.model)
+    resolved = weights.resolve(model, eager.weights, eager.seed, Path(eager.cache_dir), log)
+    name = plain(model.name if resolved.path is None or resolved.trained is None else resolved.path.name)
+    if resolved.kind == "synthetic":
+        raise UsageError(
+            f"the published weights of {name} are not available, and accuracy with random ones means nothing",
+            "download them with etui run, or name a checkpoint",
+        )
+    module = weights.load(model, resolved, eager.seed).module
+    if eager.sha256 is not None and weights_hash(module) != eager.sha256:
+        raise UsageError(f"the weights of {name} are not those of the run any more", "measure it again")
+    size = eager.size
+    if size is None and resolved.trained is not None:
+        size = resolved.trained.preprocessing.size
+    if size is None:
+        assert isinstance(model, ModelEntry) and model.image is not None
+        size = (model.image.size, model.image.size)
+    return _Loaded(name, _EAGER_BATCH, size, lambda images: flat_outputs(module(images))[0])
+
+
 def _image_shape(program: LoadedProgram, name: str) -> tuple[int, tuple[int, int]]:
     shapes = program.input_shapes
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3 or min(shapes[0]) < 1:
@@ -123,6 +167,13 @@ def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
         found = read_metadata(Path(job.metadata))
         names: list[tuple[str, ...]] = [(category,) for category in found.categories]
         return _Use(names, found.kind, found.preprocessing, found.threshold, name, found.outputs)
+    trained = trained_checkpoint(Path(job.trained)) if job.trained is not None else None
+    if trained is not None:
+        kind = trained.kind or job.kind
+        if kind is None:
+            raise UsageError(f"{name} does not say whether an image has one label", "write its metadata")
+        names = [(category,) for category in trained.categories]
+        return _Use(names, kind, trained.preprocessing, None, name, "logits")
     assert job.model is not None
     model = find_model(job.model)
     known: list[tuple[str, ...]] = []
@@ -144,7 +195,7 @@ def _outputs(
         return job.outputs, "given"
     if use.outputs is not None:
         return use.outputs, "metadata"
-    last = output_function(Path(job.program))
+    last = output_function(Path(job.program)) if job.program is not None else None
     if last == "linear":
         return "logits", "program"
     if last not in ("sigmoid", "softmax"):
@@ -157,15 +208,15 @@ def _outputs(
     return "probabilities", "program"
 
 
-def _scores(program: LoadedProgram, images: torch.Tensor, batch: int, categories: int, name: str) -> torch.Tensor:
-    """Return the first output for up to ``batch`` images; the last one fills the rest of a batch."""
-    missing = batch - len(images)
+def _scores(loaded: _Loaded, images: torch.Tensor, categories: int) -> torch.Tensor:
+    """Return the first output for up to a batch of images; the last one fills the rest of a batch."""
+    missing = loaded.batch - len(images)
     full = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
-    output = flat_outputs(program.tensors(program(program.fit((full,)))))[0]
-    if output.shape != (batch, categories):
+    output = loaded.run(full)
+    if output.shape != (loaded.batch, categories):
         raise UsageError(
-            f"{name} has an output of shape {list(output.shape)}, but it should have {counted(categories, 'score')} for"
-            f" each of {batch}",
+            f"{loaded.name} has an output of shape {list(output.shape)}, but it should have"
+            f" {counted(categories, 'score')} for each of {loaded.batch}",
             "check the categories of its metadata, or name its --model",
         )
     return output[: len(images)].float().clone()

@@ -762,6 +762,11 @@ class _State(NamedTuple):
         save_file(tensors, path, metadata={_ALIASES: msgspec.json.encode(self.aliases).decode()})
 
 
+def weights_hash(module: nn.Module) -> str:
+    """Return the hash of a catalog model's weights, which runs have."""
+    return _state_of(module, others=False).sha256
+
+
 def _state_of(module: nn.Module, *, others: bool) -> _State:
     """Return the state dict of a module; with ``others`` also its other tensors. For a catalog model those follow from
     its code, which is identified by package versions."""
