@@ -31,10 +31,11 @@ async def evaluate(session: Session) -> None:
             done: dict[str, bool] = {}
             for number, run in enumerate(evaluated):
                 later = len(evaluated) - number - 1
-                assert run.bundle is not None
+                if not run.live or run.bundle is None:
+                    continue
                 scores = Path(work) / f"{run.bundle.key}.npy"
                 if run.bundle.key not in done:
-                    done[run.bundle.key] = run.live and await _eager(session, run, scores, later + 1)
+                    done[run.bundle.key] = await _eager(session, run, scores, later + 1)
                 if done[run.bundle.key]:
                     await _program(session, run, scores, later)
     if session.spec.map_drop is not None or session.spec.top1_drop is not None:

@@ -91,7 +91,7 @@ def _scores(run: Run, batch: int, job: EvaluateJob, evaluation: Evaluation, log:
                     "see etui show for what the run was made of",
                 )
             # A copy: the runtime may use the memory of the output again.
-            rows.append(output[: len(part)].float().clone())
+            rows.append(output[: len(part)].float().cpu().clone())
         done += len(tensors)
         now = time.monotonic()
         if now - shown > _EVERY_S:
