@@ -22,8 +22,10 @@ class Loss(msgspec.Struct, frozen=True):
 
     def to_text(self) -> str:
         """Return the loss with its interval, as ``loses 0.42 points of mAP (0.10 to 0.73)``."""
-        ends = "" if self.interval is None else f" ({self.interval[0]:.2f} to {self.interval[1]:.2f})"
-        return f"loses {self.points + 0.0:.2f} points of {self.metric}{ends or ', without an interval'}"
+        ends = " (without an interval)"
+        if self.interval is not None:
+            ends = f" ({self.interval[0]:.2f} to {self.interval[1]:.2f})"
+        return f"loses {self.points:.2f} points of {self.metric}{ends}"
 
     def within(self, limit: float) -> AccuracyVerdict:
         """Return PASS if the whole interval is at most ``limit``, FAIL if all of it is above, else UNPROVEN."""

@@ -20,6 +20,7 @@ from etui.facts.kinds import (
     MILLISECONDS_INTERVAL,
     NUMBER,
     PERCENT,
+    POINTS,
     RATIO,
     RATIO_INTERVAL,
     SHARE,
@@ -42,6 +43,7 @@ from etui.results import (
     RunDocument,
     SpeedVerdict,
     Status,
+    TaskEvaluation,
     TaskMetric,
     WeightsInfo,
 )
@@ -69,6 +71,17 @@ def _metrics(run: RunDocument) -> Metrics | None:
 
 def _task(run: RunDocument) -> TaskMetric | None:
     return run.accuracy.task if run.accuracy else None
+
+
+def _evaluation(run: RunDocument) -> TaskEvaluation | None:
+    task = _task(run)
+    return task.evaluation if task is not None else None
+
+
+def _evaluated(found: TaskEvaluation) -> str:
+    data = found.data
+    split = f" {data.split}" if data.split else ""
+    return f"{found.metric}, {data.name}{split}, {data.images:,} images, {data.sha256[:8]}"
 
 
 def _memory(run: RunDocument) -> Memory | None:
@@ -852,6 +865,21 @@ DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
         kind=NUMBER,
         title="task metric of eager",
         better="higher",
+        comparison=Comparison(group="accuracy"),
+    ),
+    Fact(
+        name="task_loss",
+        read=_of(_evaluation, lambda found: -100 * found.difference.value + 0.0),
+        kind=POINTS,
+        title="loss to eager on the task",
+        better="lower",
+        comparison=Comparison(group="accuracy"),
+    ),
+    Fact(
+        name="evaluated_images",
+        read=_of(_evaluation, _evaluated),
+        kind=TEXT,
+        title="task metric and images",
         comparison=Comparison(group="accuracy"),
     ),
     Fact(

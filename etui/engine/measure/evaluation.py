@@ -11,7 +11,7 @@ import numpy
 import torch
 
 from etui.analysis.task_evaluation import task_metric
-from etui.analysis.task_metrics import are_probabilities, probabilities
+from etui.analysis.task_metrics import Bools, Floats, are_probabilities, probabilities
 from etui.engine.measure.accuracy import Log
 from etui.engine.models.bundle import Bundle
 from etui.engine.models.evaluation import DEFAULT_THRESHOLD, Evaluation
@@ -41,7 +41,7 @@ def run_evaluate(job: EvaluateJob, log: Log) -> EvaluateResult:
     evaluation = bundle.evaluation()
     with torch.inference_mode():
         logits = _scores(_runner(job, bundle), bundle.result.inputs.shapes[0][0], job, evaluation, log)
-    scores, labels = _used(logits.numpy(), evaluation, job.label)
+    scores, labels = _used(logits.numpy(), evaluation, job.label, is_eager=job.program is None)
     if job.program is None:
         numpy.save(job.scores, scores, allow_pickle=False)
         return EvaluateResult()
@@ -111,14 +111,12 @@ def _scores(run: Run, batch: int, job: EvaluateJob, evaluation: Evaluation, log:
     return torch.cat(rows)
 
 
-def _used(
-    logits: numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.float32]], evaluation: Evaluation, label: str
-) -> tuple[numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.float64]],
-           numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.bool_]]]:  # fmt: skip
+def _used(logits: Floats, evaluation: Evaluation, label: str, *, is_eager: bool) -> tuple[Floats, Bools]:
     """Return probabilities and labels of the evaluated columns. Of multi-label outputs only the categories of the data
     are evaluated: whether an image has others is not known."""
     kind, places = evaluation.data.kind, list(evaluation.places)
-    if are_probabilities(logits, kind):
+    if is_eager and are_probabilities(logits, kind):
+        # Decided once for all variants: a program of few different outputs may have none beyond 0 and 1 by chance.
         function = "sigmoid" if kind == "multi-label" else "softmax"
         raise UsageError(
             f"all outputs of {label} are from 0 to 1, so that they seem to be probabilities, not logits",

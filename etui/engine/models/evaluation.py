@@ -136,16 +136,15 @@ def _chosen(model: Model, resolved: Resolved, folder: Path, split: str | None, s
 
 def _of_catalog(model: Model, shape: Shape) -> tuple[list[tuple[str, ...]], Preprocessing]:
     known: list[tuple[str, ...]] = []
-    image = model.image if isinstance(model, ModelEntry) else None
-    if isinstance(model, ModelEntry) and image is not None and model.source_kind == "torchvision":
+    if isinstance(model, ModelEntry) and model.image is not None and model.source_kind == "torchvision":
         known = class_names(model, nn.Module()) if model.outputs == "logits" else []
-    if image is None or not known:
+    if not known or not isinstance(model, ModelEntry) or model.image is None:
         raise UsageError(
             f"the categories of the outputs of {plain(model.name)} are not known",
             "give a checkpoint of etui train as --weights, or a classifier of torchvision",
         )
-    assert isinstance(model, ModelEntry)
-    return known, file_preprocessing(image, model.resize, shape.input_size or (image.size, image.size))
+    size = shape.input_size or (model.image.size, model.image.size)
+    return known, file_preprocessing(model.image, model.resize, size)
 
 
 def _described(data: LabelledImages) -> TaskData:
