@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from etui.analysis.gates import Limits
@@ -36,7 +38,8 @@ def test_json_of_a_comparison_has_categories_and_images() -> None:
     other = with_evaluation(make_document("bbbbbbbbbbb2", precision="int8"), make_evaluation(drop=0.25, changed=5))
     for one, two, count in ((base, other, 5), (base, make_document("ccc"), None)):
         compared = comparison_output.Compared.of(one, [two], margin=0.05, force=False, limits=Limits())
-        (found,) = comparison_output.as_json([compared])[0]["comparisons"]  # type: ignore[misc]
+        made: Any = comparison_output.as_json([compared])[0]["comparisons"]
+        found = made[0]
         if count is None:
             assert found["task"] is None
         else:
