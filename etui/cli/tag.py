@@ -64,7 +64,7 @@ _PHOTO_OPTIONS = ("top", "threshold", "csv", "metadata", "model", "outputs", "th
     ),
 )
 @click.argument(
-    "words", nargs=-1, required=True, metavar="RUN.. [+TAG|-TAG].. | RUN|FILE.pte PHOTO|DIR..",
+    "words", nargs=-1, required=True, metavar="RUN.. [+TAG|-TAG].. | RUN|FILE.pte|CHECKPOINT PHOTO|DIR..",
     shell_complete=complete_tag_word,
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True,
@@ -91,13 +91,13 @@ def tag(settings: Settings, /, words: tuple[str, ...], as_json: bool, **photo_op
 
     Runs: RUN is an id, or a filter like those of etui runs. The filter tag:NAME finds tagged runs.
 
-    Photos: runs the program of RUN or FILE.pte on photos (files, or folders with all below them) and prints what is in
-    them, with probabilities, photos per second and the time of each stage. They are prepared as for etui evaluate:
-    rotated as their EXIF data says, resized and normalized as the program's metadata or its model says. Photos that
-    cannot be read are named, and the exit status is 3.
+    Photos: runs the program of RUN or FILE.pte, or in eager PyTorch the model of a CHECKPOINT of etui train, on photos
+    (files, or folders with all below them) and prints what is in them, with probabilities, photos per second and the
+    time of each stage. They are prepared as for etui evaluate: rotated as their EXIF data says, resized and normalized
+    as the program's metadata or its model says. Photos that cannot be read are named, and the exit status is 3.
 
-    Photos are tagged if the first word is a .pte, or the second is an existing file or folder and no word begins with
-    + or -.
+    Photos are tagged if the first word is a .pte or .safetensors, or the second is an existing file or folder and no
+    word begins with + or -.
     """
     if _is_on_photos(words):
         from etui.cli.tag_photos import tag_photos
@@ -113,7 +113,7 @@ def _is_on_photos(words: Sequence[str]) -> bool:
     first, *others = words
     if first.startswith(("+", "-")) or any(word.startswith(("+", "-")) for word in others):
         return False
-    return first.lower().endswith(".pte") or (bool(others) and expanded(others[0]).exists())
+    return first.lower().endswith((".pte", ".safetensors")) or (bool(others) and expanded(others[0]).exists())
 
 
 def _tag_runs(settings: Settings, words: tuple[str, ...], *, as_json: bool) -> None:

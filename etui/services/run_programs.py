@@ -12,6 +12,7 @@ from etui.runner.rebuild_program import origin_of
 from etui.services.executorch_only import require_executorch
 from etui.services.score_images import Program
 from etui.task_data.checkpoint_header import CHECKPOINT_SUFFIX
+from etui.task_data.labelled_images import Kind
 
 
 def program_of_run(
@@ -35,7 +36,13 @@ def program_of_run(
         )
     name = f"{document.id} {document.model.name} {document.configuration}"
     trained = None if imported else _checkpoint(document)
-    return Program(name, path, document.delegate, metadata, model or document.model.name, trained)
+    return Program(name, path, document.delegate, metadata, model or document.model.name, trained, kind=_kind(document))
+
+
+def _kind(document: RunDocument) -> Kind | None:
+    """Return the kind of the labelled images that a run was evaluated on; None if it was not."""
+    task = document.accuracy.task if document.accuracy is not None else None
+    return task.evaluation.data.kind if task is not None and task.evaluation is not None else None
 
 
 def _checkpoint(document: RunDocument) -> Path | None:

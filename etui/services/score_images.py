@@ -38,7 +38,7 @@ class Program(NamedTuple):
     """A program to run: its ``name`` in results, its file, and the delegate that it was lowered for. Its use is in the
     file ``metadata``; without it, in the header of the checkpoint ``trained``, or it is that of the catalog's
     ``model``. A model that is run in eager PyTorch is ``eager`` instead of a program; ``path`` is that of its
-    weights."""
+    weights. ``kind`` is that of the data, for checkpoints that do not say it."""
 
     name: str
     path: Path
@@ -47,6 +47,7 @@ class Program(NamedTuple):
     model: str | None = None
     trained: Path | None = None
     eager: EagerModel | None = None
+    kind: Kind | None = None
 
 
 def score_images(
@@ -95,7 +96,7 @@ def score_images(
             program=None if program.eager is not None else str(program.path.absolute()),
             eager=program.eager,
             trained=None if program.trained is None else str(program.trained.absolute()),
-            kind=kind,
+            kind=kind or program.kind,
             delegate=program.delegate,
             folder=str(folder.absolute()),
             images=tuple(images),

@@ -62,7 +62,11 @@ def program(made: Path, folder: Path, **facts: Any) -> Path:
 
 
 def logits(made: Path, photo: Path) -> np.ndarray:
-    pooled = image_array(photo, PREPROCESSING).reshape(3, 2, 8, 2, 8).mean(axis=(2, 4)).reshape(-1)
+    return logits_of(made, photo, PREPROCESSING)
+
+
+def logits_of(made: Path, photo: Path, preprocessing: Preprocessing) -> np.ndarray:
+    pooled = image_array(photo, preprocessing).reshape(3, 2, 8, 2, 8).mean(axis=(2, 4)).reshape(-1)
     with np.load(made / "net.npz") as weights:
         return np.asarray(weights["weight"] @ pooled + weights["bias"])
 
@@ -121,6 +125,30 @@ def test_a_program_for_one_label_has_the_most_probable_classes(made: Path, tmp_p
     assert [row[:2] for row in rows[1:]] == [[str(picture), tag["category"]] for tag in one["tags"][:2]]
     refused = run(net, picture, "--threshold", "0.5")
     assert refused.exit_code == EXIT_USAGE and "needs no threshold" in refused.stderr
+
+
+def test_a_checkpoint_says_how_its_model_is_used(made: Path, tmp_path: Path) -> None:
+    import torch
+
+    from etui.engine.training.checkpoints import Position, write_checkpoint
+    from etui.task_training import TrainingSettings
+
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\ndef net():\n    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(),"
+        f" nn.Linear(12, {len(CATEGORIES)})), (torch.zeros(1, 3, 16, 16),)\n"
+    )
+    position = Position(
+        settings=TrainingSettings(model="net.py:net", size=16), categories=CATEGORIES, training_sha256="", epoch=1,
+        batch=0, loss_sum=0.0, epochs=[], kind="single-label",
+    )  # fmt: skip
+    with np.load(made / "net.npz") as weights:
+        tensors = {f"2.{name}": torch.from_numpy(weights[name]) for name in ("weight", "bias")}
+    best, picture = tmp_path / "best.safetensors", photo(tmp_path / "a.png", 1)
+    write_checkpoint(best, position, tensors)
+    found = tagged(best, picture, "--model", f"{tmp_path}/net.py:net")
+    assert (found["kind"], len(found["photos"][0]["tags"])) == ("single-label", 5)
+    values = logits_of(made, picture, Preprocessing((16, 16)))
+    assert found["photos"][0]["tags"][0]["category"] == CATEGORIES[int(values.argmax())]
 
 
 def test_a_photo_is_rotated_as_its_exif_data_says(made: Path, tmp_path: Path) -> None:

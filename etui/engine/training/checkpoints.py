@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from etui.errors import PreparationError
 from etui.files.atomic import write_file
+from etui.task_data.labelled_images import Kind
 from etui.task_training import EpochFigures, TrainingSettings
 from etui.text import plain
 
@@ -24,7 +25,8 @@ OWN = "etui."
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """What a training continues from: ``batch`` is the number of batches of ``epoch`` that are done, ``loss_sum`` the
-    sum of their losses. The metadata of every checkpoint."""
+    sum of their losses. ``kind`` is that of the data, None in checkpoints that do not say it. The metadata of every
+    checkpoint."""
 
     settings: TrainingSettings
     categories: tuple[str, ...]
@@ -34,6 +36,7 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     loss_sum: float
     epochs: list[EpochFigures]
     format: int = _FORMAT
+    kind: Kind | None = None
 
 
 def write_checkpoint(path: Path, position: Position, tensors: dict[str, torch.Tensor]) -> None:

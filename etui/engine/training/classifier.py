@@ -67,7 +67,7 @@ class _Training:
         self._per_epoch = max(1, len(self._data.training.images) // settings.batch)
         self._position = Position(
             settings=settings, categories=self._data.categories, training_sha256=self._data.training.sha256,
-            epoch=0, batch=0, loss_sum=0.0, epochs=[],
+            epoch=0, batch=0, loss_sum=0.0, epochs=[], kind=self._data.training.kind,
         )  # fmt: skip
 
     def run(self) -> TrainedModel:

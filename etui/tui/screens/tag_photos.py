@@ -69,7 +69,7 @@ class TagDialog(PathDialog[TagOptions]):
         self._metadata = Combo(
             str(options.metadata or ""),
             suggest=lambda text: suggestions.paths(text, (".json",)),
-            placeholder="automatic",
+            placeholder="optional: FILE.task.json",
         )
         self.rows = {
             "top": FormRow("Most tags", self._top),

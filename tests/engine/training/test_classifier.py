@@ -95,6 +95,7 @@ def test_a_training_writes_checkpoints_a_program_and_its_result(
     assert list((folder / "tensorboard").iterdir())
     metadata = read_metadata(metadata_path(folder / PROGRAM))
     assert (metadata.categories, metadata.preprocessing.size) == (result.categories, (16, 16))
+    assert [read_checkpoint(folder / name)[0].kind for name in (BEST, LAST)] == ["multi-label"] * 2
 
 
 class _Stopped(Exception):
