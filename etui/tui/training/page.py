@@ -105,7 +105,7 @@ def _charts(
         height=max(LEAST_HEIGHT, min(_MOST_HEIGHT, height // rows)),
         palette=palette,
     )
-    charts = [epoch_curve(title, points, total, canvas) for title, points in figures]
+    charts = [epoch_curve(title, points, total, canvas, log=title == "loss") for title, points in figures]
     return Text("\n", no_wrap=True).join(
         _beside(charts[first : first + columns], canvas.width) for first in range(0, len(charts), columns)
     )
