@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from etui.analysis.gates import Limits
+from etui.cli import comparison_output
+from etui.cli.run_text import report
 from etui.results import RunDocument
 from etui.wording.comparison_set import Compared
 from etui.wording.task_evaluation import category_section, evaluation_section, image_section
@@ -26,6 +31,32 @@ def test_the_section_has_both_metrics_their_difference_and_the_data() -> None:
     assert "2 of 40" in image_section(document).remark and image_section(document).entries[0].label == "val/000.jpg"
     for make in (evaluation_section, category_section, image_section):
         assert not make(make_document())
+
+
+def test_json_of_a_comparison_has_categories_and_images() -> None:
+    base = with_evaluation(make_document("aaaaaaaaaaa1"), make_evaluation(drop=0.0, changed=0))
+    other = with_evaluation(make_document("bbbbbbbbbbb2", precision="int8"), make_evaluation(drop=0.25, changed=5))
+    for one, two, count in ((base, other, 5), (base, make_document("ccc"), None)):
+        compared = comparison_output.Compared.of(one, [two], margin=0.05, force=False, limits=Limits())
+        made: Any = comparison_output.as_json([compared])[0]["comparisons"]
+        found = made[0]
+        if count is None:
+            assert found["task"] is None
+        else:
+            assert found["task"]["image_count"] == len(found["task"]["images"]) == count
+            assert found["task"]["categories"][0]["name"] == "cat"
+
+
+def test_control_characters_of_names_are_not_printed() -> None:
+    evaluation = make_evaluation(drop=0.2)
+    strange = [msgspec.structs.replace(one, name=f"\x1b[31m{one.name}") for one in evaluation.categories]
+    changed = [msgspec.structs.replace(one, path=f"\x1b[31m{one.path}") for one in evaluation.changed]
+    document = with_evaluation(
+        make_document(), msgspec.structs.replace(evaluation, categories=strange, changed=changed)
+    )
+    compared = comparison_output.Compared.of(document, [document], margin=0.05, force=False, limits=Limits())
+    for shown in (report(document, []), comparison_output.as_text([compared], everything=False)):
+        assert "\x1b" not in shown
 
 
 def test_many_categories_are_cut() -> None:

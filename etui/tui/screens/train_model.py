@@ -51,9 +51,11 @@ class TrainModelDialog(Dialog[TrainingRequest]):
         self._epochs = Input(str(settings.epochs), compact=True)
         self._batch = Input(str(settings.batch), compact=True)
         self._pixels = Input(str(settings.size), compact=True)
-        usual = settings.learning_rate == default_rates(settings.qat)[0]
+        usual = settings.learning_rate == default_rates(settings.optimizer, settings.qat)[0]
         self._rate = Input(
-            "" if usual else f"{settings.learning_rate:g}", placeholder="0.1; with QAT 0.01", compact=True
+            "" if usual else f"{settings.learning_rate:g}",
+            placeholder="sgd 0.1, adamw 0.001; a tenth with QAT",
+            compact=True,
         )
         self._loss = Cycle(_LOSSES, settings.loss or _AUTO)
         self._optimizer = Cycle(_OPTIMIZERS, settings.optimizer)
@@ -122,7 +124,7 @@ class TrainModelDialog(Dialog[TrainingRequest]):
         qat: Any = None if self._qat.value == _NONE else self._qat.value
         loss: Any = None if self._loss.value == _AUTO else self._loss.value
         optimizer: Any = self._optimizer.value
-        rate, decay = default_rates(qat)
+        rate, decay = default_rates(optimizer, qat)
         before = self._request.settings
         settings = TrainingSettings(
             model=values["model"],
@@ -137,6 +139,7 @@ class TrainModelDialog(Dialog[TrainingRequest]):
             amp=before.amp and qat is None,
             size=values["size"],
             flip=self._flip.value == "yes",
+            least_area=before.least_area,
             seed=before.seed,
             qat=qat,
             keep_fp32=before.keep_fp32 if qat == before.qat else None,
