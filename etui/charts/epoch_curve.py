@@ -26,8 +26,8 @@ _WIDE_RANGE = 50.0
 def epoch_curve(
     title: str, points: Sequence[tuple[float, float]], epochs: int, canvas: Canvas, *, log: bool = False
 ) -> Text:
-    """Return a plot of (epoch, value) with the last value after the title. An epoch that is in progress has a
-    fraction. The axis ends at ``epochs``, or sooner if most of them are still to come. With ``log`` the scale is logarithmic if the values have a wide range."""
+    """Return a plot of (epoch, value) from epoch 0 to ``epochs``, with the last value after the title. An epoch that is
+    in progress has a fraction. With ``log`` the scale is logarithmic if the values have a wide range."""
     if not points:
         return centred_message(canvas, f"{title}: no value yet")
     values = [value for _, value in points]
@@ -39,8 +39,7 @@ def epoch_curve(
     heading = shortened(f"{title} {number(values[-1], 4)}", canvas.width)
     grid.put(min(plot.left, canvas.width - len(heading)), 0, heading, palette.text)
     vertical_axis(grid, plot, scale, palette)
-    end = min(epochs, max(_LEAST_EPOCHS, math.ceil(points[-1][0] * _AHEAD)))
-    across = Scale(low=0.0, high=float(max(1, end)), whole=True)
+    across = Scale(low=0.0, high=float(max(1, epochs)), whole=True)
     horizontal_axis(grid, plot, across, "epoch", palette)
     glyphs = palette.glyphs
     if glyphs.curve == "braille" and len(points) > 1:
@@ -52,3 +51,9 @@ def epoch_curve(
     for epoch, value in shown:
         grid.put(plot.column(across.place(epoch)), plot.row(scale.place(value)), glyphs.series[0], palette.series[0])
     return grid.text()
+
+
+def epochs_shown(done: float, total: int) -> int:
+    """Return the epoch at which the axis ends if ``done`` of ``total`` epochs are done: sooner than ``total`` if most
+    of them are still to come."""
+    return min(total, max(_LEAST_EPOCHS, math.ceil(done * _AHEAD)))
