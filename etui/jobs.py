@@ -267,6 +267,7 @@ class EvaluateJob(JobFor[EvaluateResult], tag="evaluate", frozen=True, kw_only=T
 
     Eager's probabilities are written to the file ``scores`` as ``.npy``; a program is compared with those that are
     there. ``label`` names the variant in messages. ``threads`` run the program, ``readers`` processes read images.
+    ``later`` is the number of evaluations of the session that follow, which the reported time left includes.
     """
 
     worker: ClassVar[str] = "etui.engine.measure.evaluation:run_evaluate"
@@ -282,6 +283,7 @@ class EvaluateJob(JobFor[EvaluateResult], tag="evaluate", frozen=True, kw_only=T
     threads: int
     readers: int
     run_id: str | None = None
+    later: int = 0
 
 
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,9 @@ LIVE_TRAININGS: frozenset[str] = frozenset({"queued", "running"})
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What decides the result of a training. ``model`` is a reference as of ``etui.catalog.find``; ``size`` the height
     and width of the inputs in pixels; ``loss`` None is binary cross entropy for multi-label data, cross entropy for
-    single-label data. ``initial`` is the file of the first weights, or ``pretrained``; None for random weights."""
+    single-label data. ``initial`` is the file of the first weights, or ``pretrained``; None for random weights.
+    ``least_area`` is the smallest part of the area of an image that a random crop keeps, 1 for no crop; None is 0.8 for
+    multi-label data, which loses labelled objects otherwise, and 0.4 for single-label data."""
 
     model: str
     train_split: str = "train"
@@ -39,6 +41,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     amp: bool = False
     size: int = 224
     flip: bool = True
+    least_area: float | None = None
     seed: int = 0
     qat: Qat | None = None
     keep_fp32: tuple[str, ...] | None = None

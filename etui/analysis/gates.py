@@ -117,7 +117,7 @@ def _drop(other: RunDocument, metric: Metric, limit: float) -> tuple[Outcome, st
     lost = loss_of(other.accuracy.task if other.accuracy is not None else None, metric)
     if lost is None:
         return "not judged", f"{metric} was not evaluated: measure it with labelled images in --data"
-    return _OUTCOMES[lost.within(limit)], f"{lost.to_text()} to eager"
+    return _OUTCOMES[lost.within(limit)], lost.to_text()
 
 
 _OUTCOMES: dict[AccuracyVerdict, Outcome] = {"PASS": "held", "FAIL": "crossed", "UNPROVEN": "open"}

@@ -21,11 +21,11 @@ class Loss(msgspec.Struct, frozen=True):
     interval: tuple[float, float] | None
 
     def to_text(self) -> str:
-        """Return the loss with its interval, as ``loses 0.42 points of mAP (0.10 to 0.73)``."""
+        """Return the loss with its interval, as ``mAP loss to eager 0.42 points (0.10 to 0.73)``."""
         ends = " (without an interval)"
         if self.interval is not None:
             ends = f" ({self.interval[0]:.2f} to {self.interval[1]:.2f})"
-        return f"loses {self.points:.2f} points of {self.metric}{ends}"
+        return f"{self.metric} loss to eager {self.points:.2f} points{ends}"
 
     def within(self, limit: float) -> AccuracyVerdict:
         """Return PASS if the whole interval is at most ``limit``, FAIL if all of it is above, else UNPROVEN."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv as csv_format
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,10 +17,11 @@ from etui.cli.task_programs import programs_of
 from etui.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from etui.formats.json_text import printable_json
 from etui.paths import expanded
-from etui.text import counted, number, percent, plain, seconds
+from etui.text import plain
+from etui.wording.tagging import notes, tags_text
 
 if TYPE_CHECKING:
-    from etui.services.tag_photos import Tag, TaggedPhoto, Tagging
+    from etui.task_data.tagging import Tagging
 
 
 def tag_photos(
@@ -69,36 +70,9 @@ def tag_photos(
 
 
 def _as_text(made: Tagging) -> str:
-    rows = [[plain(photo.path), _tags(photo, made)] for photo in made.photos if photo.error is None]
+    rows = [[plain(photo.path), tags_text(photo, made.threshold)] for photo in made.photos if photo.error is None]
     lines = [table([Column("photo", cut="start"), Column("tags", wraps=True)], rows), ""] if rows else []
-    return "\n".join([*lines, *map(wrapped_to_terminal, _notes(made))])
-
-
-def _tags(photo: TaggedPhoto, made: Tagging) -> str:
-    if photo.tags or photo.best is None:
-        return ", ".join(map(_tag, photo.tags))
-    return f"no category reaches {made.threshold:g}; the best is {_tag(photo.best)}"
-
-
-def _tag(tag: Tag) -> str:
-    return f"{plain(tag.category)} {tag.probability:.2f}"
-
-
-def _notes(made: Tagging) -> Iterator[str]:
-    threshold = f", threshold {made.threshold:g} ({made.threshold_source})" if made.threshold is not None else ""
-    yield f"{plain(made.program)}, {made.kind}{threshold}"
-    tagged = len(made.photos) - made.unreadable
-    if made.unreadable:
-        yield f"{counted(made.unreadable, 'photo')} could not be read"
-    if not tagged:
-        return
-    shares = [("inference", made.infer_s), ("waiting for photos", made.wait_s), ("other", made.other_s)]
-    parts = ", ".join(f"{name} {seconds(value)} ({percent(value / made.duration_s)})" for name, value in shares)
-    yield (
-        f"{counted(tagged, 'photo')} in {seconds(made.duration_s)}, {number(made.photos_per_s)} photos/s: {parts}."
-        f" At the same time, {counted(made.readers, 'reader')} decoded ({seconds(made.read_s)}) and prepared"
-        f" ({seconds(made.prepare_s)}) photos. This is not a measurement of the program."
-    )
+    return "\n".join([*lines, *map(wrapped_to_terminal, notes(made))])
 
 
 def _as_csv(made: Tagging) -> str:

@@ -11,15 +11,13 @@ from etui.cli.context import Settings
 from etui.cli.run_selection import selected_runs
 from etui.errors import UsageError
 from etui.paths import expanded
+from etui.task_data.checkpoint_header import CHECKPOINT_SUFFIX
 from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.results import RunDocument
     from etui.services.score_images import Program
     from etui.spec import Repeated
-
-
-_CHECKPOINT = ".safetensors"
 
 
 def programs_of(
@@ -40,7 +38,7 @@ def programs_of(
     found: list[Program] = []
     for target in targets:
         path = expanded(target)
-        if path.suffix.lower() == _CHECKPOINT:
+        if path.suffix.lower() == CHECKPOINT_SUFFIX:
             found.append(_of_checkpoint(path, metadata, model))
         elif path.suffix.lower() == ".pte" or "/" in target or path.is_file():
             found.append(_of_file(path, metadata, model))
@@ -128,22 +126,6 @@ def _eager_of_run(document: RunDocument, origin: Repeated, program: Program) -> 
     return program._replace(name=name, path=Path(weights), delegate="eager", eager=eager)
 
 
-def _checkpoint_of_run(document: RunDocument) -> Path | None:
-    """Return the checkpoint that a run was made from, if it is known, still there and has not been written since."""
-    from datetime import datetime
-
-    from etui.runner.rebuild_program import origin_of
-
-    try:
-        path = Path(origin_of(document).weights)
-    except UsageError:
-        return None
-    if path.suffix.lower() != _CHECKPOINT or not path.is_file():
-        return None
-    created = datetime.fromisoformat(document.created_at).timestamp()
-    return path if path.stat().st_mtime <= created else None
-
-
 def _of_runs(
     settings: Settings,
     target: str,
@@ -153,31 +135,15 @@ def _of_runs(
     eager: bool,
     trusted: Sequence[str],
 ) -> list[Program]:
-    from etui.paths import cache_dir, program_path
     from etui.runner.rebuild_program import Trust, trusted_origin
-    from etui.services.executorch_only import require_executorch
-    from etui.services.score_images import Program
+    from etui.services.run_programs import program_of_run
 
     found = []
     with settings.store_with_runs() as store:
         documents = [store.document(run_id) for run_id in selected_runs(store, [target])]
         imported = {document.id for document in documents if store.is_imported(document.id)}
     for document in documents:
-        require_executorch(document, "running on images")
-        name = f"{document.id} {document.model.name} {document.configuration}"
-        artifact = document.artifact
-        path = program_path(cache_dir(), artifact.key) if artifact is not None else None
-        if path is None or not path.is_file():
-            raise UsageError(
-                f"the program of run {document.id} is not in the cache", "measure it again, or name a .pte"
-            )
-        if metadata is None and model is None and document.weights and document.weights.kind == "synthetic":
-            raise UsageError(
-                f"run {document.id} has synthetic weights, so that its outputs mean nothing",
-                "use a run with --weights pretrained or a checkpoint",
-            )
-        trained = None if document.id in imported else _checkpoint_of_run(document)
-        program = Program(name, path, document.delegate, metadata, model or document.model.name, trained)
+        program = program_of_run(document, imported=document.id in imported, metadata=metadata, model=model)
         if eager:
             origin = trusted_origin(document, Trust(imported=document.id in imported, files=tuple(trusted)))
             found.append(_eager_of_run(document, origin, program))

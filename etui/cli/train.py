@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from etui.store import Store
     from etui.task_training import QueuedTraining, TrainingRequest
 
-_QAT_RATE, _QAT_DECAY = 0.1, 0.5
-"""What QAT multiplies the default learning rate and weight decay with."""
-
 
 def _read_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
     """Make the values of a TOML file the defaults of the options; its keys are their names without dashes in front."""
@@ -75,8 +72,8 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 @click.option("--batch", type=Count(min=2, max=100_000), default=128, show_default=True, metavar="N",
               help="Number of images in a batch.")  # fmt: skip
 @click.option("--lr", type=Number(min=0.0, min_open=True), metavar="LR",
-              help="Learning rate at the start; it falls to 0 along a cosine.  [default: 0.1; 0.01 with"
-                   " --qat]")  # fmt: skip
+              help="Learning rate at the start; it falls to 0 along a cosine.  [default: 0.1, for"
+                   " adamw 0.001; a tenth of it with --qat]")  # fmt: skip
 @click.option("--weight-decay", type=Number(min=0.0), metavar="X",
               help="Weight decay.  [default: 0.0001, with --qat 0.00005]")  # fmt: skip
 @click.option("--optimizer", type=click.Choice(("sgd", "adamw")), default="sgd", show_default=True,
@@ -87,6 +84,9 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
               help="Height and width of the inputs in pixels.")  # fmt: skip
 @click.option("--flip/--no-flip", default=True, show_default=True,
               help="Mirror half of the training images; not for digits or text.")  # fmt: skip
+@click.option("--crop", "least_area", type=Number(min=0.01, max=1.0), metavar="A",
+              help="Smallest part of the area of a training image that a random crop keeps; 1: no crop.  [default: 0.8"
+                   " for several labels per image, whose objects a smaller crop loses; else 0.4]")  # fmt: skip
 @click.option("--amp", is_flag=True, help="Compute in BF16 where PyTorch's autocast does.")
 @click.option("--init", "initial", metavar="FILE|pretrained", shell_complete=complete_file,
               help="Weights to begin with: an FP32 checkpoint of etui train, another weight file, or the published"
@@ -132,6 +132,7 @@ def train(
     loss: str,
     pixels: int,
     flip: bool,
+    least_area: float | None,
     amp: bool,
     initial: str | None,
     qat: Any,
@@ -191,7 +192,7 @@ def train(
         option = "--data" if data is None else "--output"
         raise click.UsageError(f"Missing option '{option}'.")
     from etui.catalog.find import find_model
-    from etui.services.train import submit_training
+    from etui.services.train import default_rates, submit_training
     from etui.task_training import TrainingRequest, TrainingSettings
 
     if keep_fp32 is not None and qat is None:
@@ -199,19 +200,21 @@ def train(
     if amp and qat is not None:
         raise UsageError("--amp does not work with --qat, whose scales need FP32", "leave one of them out")
     names = [name.strip() for name in (keep_fp32 or "").split(",") if name.strip()]
+    rate, decay = default_rates(optimizer, qat)
     settings = TrainingSettings(
         model=find_model(model).reference,
         train_split=train_split,
         validation_split=val_split,
         epochs=epochs,
         batch=batch,
-        learning_rate=lr if lr is not None else 0.1 * (_QAT_RATE if qat else 1),
-        weight_decay=weight_decay if weight_decay is not None else 1e-4 * (_QAT_DECAY if qat else 1),
+        learning_rate=rate if lr is None else lr,
+        weight_decay=decay if weight_decay is None else weight_decay,
         optimizer=optimizer,
         loss=None if loss == "auto" else loss,  # type: ignore[arg-type]
         amp=amp,
         size=pixels,
         flip=flip,
+        least_area=least_area,
         seed=seed,
         qat=qat,
         keep_fp32=None if keep_fp32 is None else tuple(name for name in names if names != ["none"]),

@@ -29,19 +29,21 @@ async def evaluate(session: Session) -> None:
         session.say("stage", f"evaluating on {data.images:,} images{split}", stage="evaluate")
         with tempfile.TemporaryDirectory(prefix="etui-") as work:
             done: dict[str, bool] = {}
-            for run in evaluated:
-                assert run.bundle is not None
+            for number, run in enumerate(evaluated):
+                later = len(evaluated) - number - 1
+                if not run.live or run.bundle is None:
+                    continue
                 scores = Path(work) / f"{run.bundle.key}.npy"
                 if run.bundle.key not in done:
-                    done[run.bundle.key] = run.live and await _eager(session, run, scores)
+                    done[run.bundle.key] = await _eager(session, run, scores, later + 1)
                 if done[run.bundle.key]:
-                    await _program(session, run, scores)
+                    await _program(session, run, scores, later)
     if session.spec.map_drop is not None or session.spec.top1_drop is not None:
         for run in runs:
             _judge(session, run)
 
 
-def _job(session: Session, run: Run, scores: Path) -> EvaluateJob:
+def _job(session: Session, run: Run, scores: Path, later: int) -> EvaluateJob:
     assert run.bundle is not None and run.lowered is not None and session.spec.data is not None
     # Nothing is timed: half of the cores run the program, the others read images.
     threads = max(1, session.cores // 2)
@@ -56,13 +58,14 @@ def _job(session: Session, run: Run, scores: Path) -> EvaluateJob:
         threads=threads,
         readers=max(1, session.cores - threads),
         run_id=run.id,
+        later=later,
     )
 
 
-async def _eager(session: Session, run: Run, scores: Path) -> bool:
+async def _eager(session: Session, run: Run, scores: Path, later: int) -> bool:
     """Whether eager of a run's bundle could be evaluated."""
     job = msgspec.structs.replace(
-        _job(session, run, scores), program=None, delegate=EAGER, label=run.variant.eager_label, run_id=None
+        _job(session, run, scores, later), program=None, delegate=EAGER, label=run.variant.eager_label, run_id=None
     )
     try:
         await session.do(job)
@@ -77,9 +80,9 @@ async def _eager(session: Session, run: Run, scores: Path) -> bool:
     return True
 
 
-async def _program(session: Session, run: Run, scores: Path) -> None:
+async def _program(session: Session, run: Run, scores: Path, later: int) -> None:
     start = time.monotonic()
-    result = await session.do_for(run, _job(session, run, scores), keep_running=True)
+    result = await session.do_for(run, _job(session, run, scores, later), keep_running=True)
     if result is None or result.task is None or run.accuracy is None:
         return
     run.accuracy = msgspec.structs.replace(run.accuracy, task=result.task)

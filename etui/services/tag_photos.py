@@ -5,74 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from etui.errors import UsageError
 from etui.files.data_files import IMAGE_SUFFIXES
 from etui.jobs import ScoresResult
 from etui.services.score_images import DEFAULT_THRESHOLD, LIMIT_S, Program, Progress, score_images
-from etui.task_data.labelled_images import Kind
 from etui.task_data.program_metadata import Outputs
+from etui.task_data.tagging import Tag, TaggedPhoto, Tagging, ThresholdSource
 from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.analysis.task_metrics import Floats
 
 DEFAULT_TOP = 5
-
-ThresholdSource = Literal["given", "metadata", "default"]
-
-
-class Tag(msgspec.Struct, frozen=True):
-    """A category with its probability."""
-
-    category: str
-    probability: float
-
-
-class TaggedPhoto(msgspec.Struct, frozen=True, kw_only=True):
-    """A photo with its tags, the most probable first. ``best`` is the most probable category, also if it is not a tag;
-    None if the photo could not be read, with the reason in ``error``."""
-
-    path: str
-    tags: tuple[Tag, ...] = ()
-    best: Tag | None = None
-    error: str | None = None
-
-
-class Tagging(msgspec.Struct, frozen=True, kw_only=True):
-    """The tags of photos. Of a multi-label program they are the categories with at least the probability ``threshold``,
-    of a single-label program the most probable ones; ``top`` is the largest number of tags of a photo.
-
-    ``duration_s`` is the time for all photos, in which the program ran for ``infer_s`` and waited for photos for
-    ``wait_s``, also while the first were read; ``other_s`` is the rest. ``readers`` processes decoded (``read_s``) and
-    prepared (``prepare_s``) photos at the same time; both are sums over these processes. Loading the program is in none
-    of them.
-    """
-
-    program: str
-    kind: Kind
-    threshold: float | None
-    threshold_source: ThresholdSource | None
-    top: int | None
-    photos: tuple[TaggedPhoto, ...]
-    photos_per_s: float
-    duration_s: float
-    read_s: float
-    prepare_s: float
-    infer_s: float
-    wait_s: float
-    other_s: float
-    threads: int
-    readers: int
-    batch: int
-
-    @property
-    def unreadable(self) -> int:
-        """The number of photos without tags because they could not be read."""
-        return sum(photo.error is not None for photo in self.photos)
 
 
 def tag_photos(

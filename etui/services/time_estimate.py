@@ -28,7 +28,7 @@ from etui.store import Condition, Store
 from etui.store.past_runs import similar
 from etui.text import about_seconds
 
-_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs", "data")
+_DECIDE_PROGRAM = ("weights", "seed", "calibration_count", "accuracy_inputs", "data", "split")
 """The options, apart from the modules kept in FP32, that decide which program is prepared."""
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(SessionSpec)}
 """What a session of a version without an option had."""

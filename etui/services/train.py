@@ -18,10 +18,23 @@ from etui.runner.start import RunnerFailed, check_owner, recover, start_and_chec
 from etui.store import Store
 from etui.task_data.program_metadata import metadata_path
 from etui.task_data.reading import check_split
-from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, QueuedTraining, TrainingRequest
+from etui.task_training import (
+    BEST,
+    LAST,
+    LOGS,
+    PROGRAM,
+    RESULT,
+    Qat,
+    QueuedTraining,
+    TrainingOptimizer,
+    TrainingRequest,
+)
 from etui.text import plain
 
 _CHECKPOINTS = (BEST, LAST)
+
+_RATES: dict[TrainingOptimizer, float] = {"sgd": 0.1, "adamw": 0.001}
+_QAT_RATE, _QAT_DECAY = 0.1, 0.5
 
 _CLOCK_SLACK_S = 2.0
 """The times of files can be coarser than those of the database."""
@@ -33,6 +46,13 @@ class TrainingFile(NamedTuple):
     path: Path
     bytes: int
     written_at: float
+
+
+def default_rates(optimizer: TrainingOptimizer, qat: Qat | None) -> tuple[float, float]:
+    """Return the usual learning rate and weight decay of an optimizer: with QAT a tenth of the rate and half of the
+    decay."""
+    rate, decay = _RATES[optimizer], 1e-4
+    return (rate * _QAT_RATE, decay * _QAT_DECAY) if qat else (rate, decay)
 
 
 def check_request(request: TrainingRequest) -> None:

@@ -10,6 +10,8 @@ import msgspec
 from etui.errors import UsageError
 from etui.text import plain
 
+CHECKPOINT_SUFFIX = ".safetensors"
+
 _KEY = "etui.training"
 _LARGEST = 100 << 20
 

@@ -322,6 +322,12 @@ class EtuiApp(ScreenHost, PaletteHost):
 
         self.push_screen(TrainingCheckScreen(model))
 
+    def open_trainings(self, model: str = "") -> None:
+        """Show the trainings; a new one is suggested for a model, given by name or path."""
+        from etui.tui.screens.trainings import TrainingsScreen
+
+        self.push_screen(TrainingsScreen(model))
+
     def open_peaks(self, threads: int | None = None, measured: Callable[[], None] = lambda: None) -> None:
         """Show the peaks of this machine, or ask to measure those with a number of threads (None: as many as there are
         cores). ``measured`` is called when new ones are stored."""

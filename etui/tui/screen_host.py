@@ -91,6 +91,10 @@ class ScreenHost(App[object]):
         """Show the last training check of a model, given by name or path, or ask how to make one."""
         raise NotImplementedError
 
+    def open_trainings(self, model: str = "") -> None:
+        """Show the trainings; a new one is suggested for a model, given by name or path."""
+        raise NotImplementedError
+
     def open_peaks(self, threads: int | None = None, measured: Callable[[], None] = lambda: None) -> None:
         """Show the peaks of this machine, or ask to measure those with a number of threads (None: as many as there are
         cores). ``measured`` is called when new ones are stored."""

@@ -33,7 +33,7 @@ def run(drop: float = 0.06, *, multi_label: bool = True) -> RunDocument:
 def test_the_whole_paired_interval_decides(limit: float, outcome: str) -> None:
     (found,) = checked(run(), map_drop=limit)
     assert found.outcome == outcome, found
-    assert "2.00 points of mAP (1.00 to 3.00)" in found.detail
+    assert "mAP loss to eager 2.00 points (1.00 to 3.00)" in found.detail
     (found,) = checked(run(multi_label=False), top1_drop=limit)
     assert found.outcome == outcome and "top-1" in found.name
 

@@ -130,7 +130,7 @@ def test_a_loss_above_the_tolerance_is_no_pass(session: Session) -> None:
     for run in session.runs:
         assert run.accuracy is not None and run.accuracy.tolerance is not None
         assert run.accuracy.tolerance.map_drop == 0
-        assert "points of mAP" in run.accuracy.reason
+        assert "mAP loss to eager" in run.accuracy.reason
     int8 = session.runs[1].accuracy
     assert int8 is not None and int8.verdict != "PASS"
 

@@ -34,6 +34,7 @@ from etui.tui.screens.peaks import PeaksDialog
 from etui.tui.screens.predict_npu import NpuDialog
 from etui.tui.screens.sort import SortDialog
 from etui.tui.screens.training_options import TrainingDialog
+from etui.tui.screens.trainings import TrainingsScreen
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -61,6 +62,7 @@ ELSEWHERE = {
     "model": "test_model_summary.py",
     "diagram": "test_diagram.py",
     "training": "test_training_check.py",
+    "trainings": "test_trainings.py",
     "peaks": "test_peaks_screen.py",
     "predict": "test_predict_screen.py",
     "queue": "test_queue_pane.py",
@@ -192,6 +194,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.model": Scenario(_is(ModelSummaryScreen)),
     "bench.diagram": Scenario(_is(DiagramScreen)),
     "bench.training": Scenario(_is(TrainingDialog)),
+    "bench.trainings": Scenario(_is(TrainingsScreen)),
     "bench.peaks": Scenario(_is(PeaksDialog)),
     "bench.predict": Scenario(_is(NpuDialog)),
     "table.details": Scenario(_is(DetailsScreen)),

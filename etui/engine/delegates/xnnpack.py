@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from etui.engine.delegates.base import DelegateSupport, Quantizer, QuantizerOptions
+from etui.engine.delegates.xnnpack_patterns import search_only_if_needed
 from etui.programs.xnnpack import node_kinds
 
 _INTEGER_TARGETS = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
@@ -24,6 +25,7 @@ class _Xnnpack(DelegateSupport):
     def make_partitioners(self, precision: str) -> list[Any]:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
+        search_only_if_needed()
         return [XnnpackPartitioner()]
 
     def quantizer(self, options: QuantizerOptions) -> Quantizer:

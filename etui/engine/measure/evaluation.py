@@ -91,7 +91,7 @@ def _scores(run: Run, batch: int, job: EvaluateJob, evaluation: Evaluation, log:
                     "see etui show for what the run was made of",
                 )
             # A copy: the runtime may use the memory of the output again.
-            rows.append(output[: len(part)].float().clone())
+            rows.append(output[: len(part)].float().cpu().clone())
         done += len(tensors)
         now = time.monotonic()
         if now - shown > _EVERY_S:
@@ -103,7 +103,7 @@ def _scores(run: Run, batch: int, job: EvaluateJob, evaluation: Evaluation, log:
                     message=f"evaluating {job.label}: image {done:,} of {total:,}",
                     done=done,
                     total=total,
-                    left_s=(now - begin) / done * (total - done),
+                    left_s=(now - begin) / done * (total - done + job.later * total),
                     run_id=job.run_id,
                     at=utc_now(),
                 )

@@ -676,6 +676,10 @@ class BenchScreen(Guarded, Screen[None]):
         else:
             self.app.say("No run is under the cursor.", "warning")
 
+    def action_trainings(self) -> None:
+        """Show the trainings; a new one is suggested for the model in the picker."""
+        self.app.open_trainings(self.picker.model_name if self.picker is not None else "")
+
     def action_peaks(self) -> None:
         """Show the peaks of this machine, or ask to measure them."""
         self.app.open_peaks()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from etui.catalog.precisions import AS_IS
-from etui.engine.lowering.noop_program import write_noop
+from etui.engine.lowering.noop_program import export_noop, write_noop
 from etui.engine.models.bundle import Bundle, read_reference
 from etui.errors import PreparationError
 from etui.jobs import BundleResult, LowerResult
@@ -116,6 +116,13 @@ def test_exported_and_finished_programs_are_prepared(workshop: Workshop, execute
     assert copied.artifact.sha256 == lowered.artifact.sha256
     assert copied.planned_bytes == lowered.planned_bytes
     assert any("XnnpackBackend" in event.message for event in workshop.events)
+
+
+@pytest.mark.slow
+def test_noop_program_is_what_this_executorch_exports(tmp_path: Path) -> None:
+    """If another ExecuTorch exports it differently, write the bytes of ``export_noop`` to its file."""
+    write_noop(tmp_path / "noop.pte")
+    assert (tmp_path / "noop.pte").read_bytes() == export_noop()
 
 
 @pytest.mark.slow
