@@ -9,6 +9,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from etui.task_training import EpochFigures, StepFigures
+
 EventKind = Literal["stage", "log", "progress", "block", "warning", "finished"]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -58,7 +60,8 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``run_id`` None means it concerns the whole session (eager blocks, waiting for the machine). ``stage`` is one of
     load, export, quantize, reference, lower, write, measure, accuracy, memory, or wait. ``done`` of ``total`` and
     ``left_s`` (seconds) belong to progress; ``total`` of the stage ``measure`` is the planned number of
-    blocks. ``loss`` belongs to a step of training; None if it is not finite. ``id`` is assigned by the database.
+    blocks. ``loss`` belongs to a step of a training check; None if it is not finite. ``step`` and ``epoch`` are
+    figures of a training. ``id`` is assigned by the database.
     """
 
     kind: EventKind
@@ -71,4 +74,6 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True):
     total: float | None = None
     left_s: float | None = None
     loss: float | None = None
+    step: StepFigures | None = None
+    epoch: EpochFigures | None = None
     id: int | None = None

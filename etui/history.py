@@ -40,6 +40,15 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     variant: str = ""
 
 
+class TaskPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The task of a run on labelled images, whose hash is ``images``: the metric of program and eager, from 0 to 1."""
+
+    metric: str
+    program: float
+    eager: float
+    images: str
+
+
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a history.
 
@@ -62,6 +71,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     flags: list[str] = []
     error: str | None = None
     software: dict[str, str] = {}
+    task: TaskPoint | None = None
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):

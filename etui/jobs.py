@@ -26,6 +26,8 @@ from etui.results import (
     Memory,
     ModelInfo,
     Stage,
+    TaskData,
+    TaskMetric,
     Tolerance,
     WeightsInfo,
 )
@@ -47,7 +49,9 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     module returns dataclasses, which export must know. ``tolerances`` are the model's own limits by precision (``""``
     for all), ``metric`` the name of its task metric, with its value for eager, ``other_metrics`` the values of further
     ones, and ``labels`` the structure of each evaluation label. ``named_metrics``: the metrics are those of these
-    names, and not functions of the model. ``dynamic`` are the dimensions that the model declares as dynamic."""
+    names, and not functions of the model. ``dynamic`` are the dimensions that the model declares as dynamic.
+    ``evaluated`` are the labelled images that eager and programs are evaluated on, ``trained_outputs`` the number of
+    categories of a checkpoint of a training, which the model is built with."""
 
     path: str
     key: str
@@ -71,6 +75,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     dynamic: DynamicDims | None = None
     shape: Shape = OWN_SHAPE
     method: str | None = None
+    evaluated: TaskData | None = None
+    trained_outputs: int | None = None
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,11 +121,13 @@ class JobFor(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
 
     ``worker`` is the function that does it, as ``module:function``; only the worker process imports that module. The
     function takes the job and a callable that logs events, and returns the result. ``doing`` describes the job in
-    messages. ``fork_server`` is the process that forks the worker: only jobs that export need the ahead-of-time code.
+    messages, and ``again`` the next step after a crash. ``fork_server`` is the process that forks the worker: only jobs
+    that export need the ahead-of-time code.
     """
 
     worker: ClassVar[str]
     doing: ClassVar[str] = "measuring"
+    again: ClassVar[str] = "measure again"
     fork_server: ClassVar[ForkServerKind] = "measure"
 
 
@@ -135,7 +143,8 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     bundle: if that exists and is intact it is used, whatever the same configuration would give now, except for a
     factory, whose eager model is always rebuilt. ``allow_pickle`` lets a ``.pt2`` file run code that it contains.
     ``method`` is the requested method of a ``.pte``, ``data`` the folder that the inputs are made from, ``shape`` their
-    requested shape.
+    requested shape. ``split`` is the split of labelled images to evaluate on, None for that of the validation images;
+    with ``must_evaluate`` it is an error if there is nothing to evaluate on.
     """
 
     worker: ClassVar[str] = "etui.engine.models.bundle:run_bundle"
@@ -152,6 +161,8 @@ class BundleJob(JobFor[BundleResult], tag="bundle", frozen=True, kw_only=True):
     data: str | None = None
     shape: Shape = OWN_SHAPE
     method: str | None = None
+    split: str | None = None
+    must_evaluate: bool = False
 
 
 class LowerJob(JobFor[LowerResult], tag="lower", frozen=True, kw_only=True):
@@ -245,6 +256,36 @@ class MemoryJob(JobFor[Memory], tag="memory", frozen=True, kw_only=True):
     cpus: list[int] | None = None
 
 
+class EvaluateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The metric of a program next to eager's; None for eager, whose probabilities are in the file of the job."""
+
+    task: TaskMetric | None = None
+
+
+class EvaluateJob(JobFor[EvaluateResult], tag="evaluate", frozen=True, kw_only=True):
+    """Run eager (``program`` None) or a program on the labelled images of a bundle, which are in ``folder``.
+
+    Eager's probabilities are written to the file ``scores`` as ``.npy``; a program is compared with those that are
+    there. ``label`` names the variant in messages. ``threads`` run the program, ``readers`` processes read images.
+    ``later`` is the number of evaluations of the session that follow, which the reported time left includes.
+    """
+
+    worker: ClassVar[str] = "etui.engine.measure.evaluation:run_evaluate"
+    doing: ClassVar[str] = "evaluating"
+
+    bundle: str
+    model: str
+    program: str | None
+    delegate: str
+    label: str
+    folder: str
+    scores: str
+    threads: int
+    readers: int
+    run_id: str | None = None
+    later: int = 0
+
+
 class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """A model passed the checks before queueing. ``files`` are the paths of the source files, programs and weights that
     were read; the same check need not be repeated while they are unchanged."""
@@ -328,6 +369,8 @@ class TrainJob(JobFor[TrainedModel], tag="train", frozen=True, kw_only=True):
 
     worker: ClassVar[str] = "etui.engine.training.classifier:run_train"
     doing: ClassVar[str] = "training the classifier"
+    again: ClassVar[str] = "resume it; with less memory, use a smaller batch"
+    fork_server: ClassVar[ForkServerKind] = "prepare"
 
     settings: TrainingSettings
     data: str
@@ -342,8 +385,14 @@ class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
     """The scores of images are in a file. ``categories`` are the names of their columns, ``kind`` the kind of the task
     that they are of, ``places`` the column of each category of the data, ``threshold`` that of the program's metadata.
 
+    ``start_s`` is the time until the first images were ready, in which the processes that read them start.
     ``duration_s`` is the time from the first image to the last, ``waiting_s`` the part of it that the program waited
-    for images, ``running_s`` the part that it ran; ``readers`` is the number of processes that read images.
+    for images, ``running_s`` the part that it ran; ``readers`` is the number of processes that read images, which took
+    ``read_s`` to decode files and ``prepare_s`` to resize and normalize images, at the same time. The scores do not
+    have rows for the ``unreadable`` images, whose places in the job are given with the reason.
+
+    ``outputs`` is what the scores are, as ``outputs_source`` says: the job, the metadata, or the operator that the
+    program ends with. None if none of these does.
     """
 
     categories: tuple[str, ...]
@@ -357,20 +406,44 @@ class ScoresResult(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     waiting_s: float
     running_s: float
+    start_s: float = 0.0
+    read_s: float = 0.0
+    prepare_s: float = 0.0
+    unreadable: dict[int, str] = {}
+    outputs: Literal["logits", "probabilities"] | None = None
+    outputs_source: Literal["given", "metadata", "program"] | None = None
+
+
+class EagerModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model to run in eager PyTorch: its reference as of ``etui.catalog.find``, and ``weights`` and ``seed`` as in a
+    session's specification. ``size`` is the height and width of images; None is that of the checkpoint or of the model.
+    ``sha256`` is the hash that the weights must have, None for any (see ``WeightsInfo``)."""
+
+    model: str
+    weights: str
+    cache_dir: str
+    seed: int = 0
+    size: tuple[int, int] | None = None
+    sha256: str | None = None
 
 
 class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
-    """Run a program on images, and write the first output, scores of shape [N, C], as ``.npy`` to the file ``scores``.
+    """Run a program, or without one the model ``eager``, on images, and write the first output, scores of shape [N, C],
+    as ``.npy`` to the file ``scores``.
 
     ``images`` are paths below ``folder``; ``categories`` are those of the data. How an image is prepared and what the
-    columns of the scores are is in the file ``metadata`` (``etui.task_data.program_metadata``); without it, they are
-    those of the catalog's ``model``. ``threads`` run the program, ``readers`` processes read images at the same time.
+    columns of the scores are is in the file ``metadata`` (``etui.task_data.program_metadata``); without it, in the
+    header of the file ``trained``, a checkpoint of a training, or they are those of the catalog's ``model``. ``kind``
+    is that of the data, None if it has no labels. ``threads`` run the program, ``readers`` processes read images at the
+    same time.
+    ``outputs`` is what the scores are, whatever the metadata says; None if that is not known. With ``skip_unreadable``
+    images that cannot be read do not end the job.
     """
 
     worker: ClassVar[str] = "etui.engine.measure.scores:run_scores"
     doing: ClassVar[str] = "evaluating the program"
 
-    program: str
+    program: str | None
     delegate: str
     folder: str
     images: tuple[str, ...]
@@ -380,6 +453,11 @@ class ScoresJob(JobFor[ScoresResult], tag="scores", frozen=True, kw_only=True):
     scores: str
     threads: int
     readers: int
+    eager: EagerModel | None = None
+    trained: str | None = None
+    kind: Literal["multi-label", "single-label"] | None = None
+    outputs: Literal["logits", "probabilities"] | None = None
+    skip_unreadable: bool = False
 
 
 class PeaksJob(JobFor[MeasuredRates], tag="peaks", frozen=True, kw_only=True):
@@ -414,7 +492,7 @@ class NpuJob(JobFor[NpuPrediction], tag="npu", frozen=True, kw_only=True):
     work: str
 
 
-SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob)
+SESSION_JOBS: tuple[type[Job], ...] = (BundleJob, LowerJob, MeasureJob, AccuracyJob, MemoryJob, EvaluateJob)
 """The jobs of a session. Those of analyses are in ``etui.analysis_kinds``."""
 
 SINGLE_JOBS: tuple[type[Job], ...] = (

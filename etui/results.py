@@ -185,13 +185,16 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Tolerance(msgspec.Struct, kw_only=True, frozen=True):
-    """Limits an output must meet to PASS; None means no limit. ``source`` names where the limits came from."""
+    """Limits an output must meet to PASS; None means no limit. ``source`` names where those of outputs came from.
+    ``map_drop`` and ``top1_drop`` are the largest losses of the task's metric to eager, in percentage points."""
 
     sqnr_db_min: float | None = None
     cosine_min: float | None = None
     top1_min: float | None = None
     mae_max: float | None = None
     source: str = ""
+    map_drop: float | None = None
+    top1_drop: float | None = None
 
 
 class MetricValue(msgspec.Struct, kw_only=True, frozen=True):
@@ -202,15 +205,97 @@ class MetricValue(msgspec.Struct, kw_only=True, frozen=True):
     program: float
 
 
+class TaskEstimate(msgspec.Struct, kw_only=True, frozen=True):
+    """A metric from 0 to 1, or a difference from -1 to 1, with its bootstrap interval over images. The interval is None
+    with too few images, or if all resamples have the same value."""
+
+    value: float
+    ci95: Interval | None = None
+
+
+class TaskData(msgspec.Struct, kw_only=True, frozen=True):
+    """The images of an evaluation: ``images`` of the ``of`` images of a split, None if the data has no splits.
+    ``name`` is that of the folder; ``sha256`` is over kind, categories, paths, labels and contents of the used ones."""
+
+    name: str
+    split: str | None
+    kind: Literal["multi-label", "single-label"]
+    images: int
+    of: int
+    sha256: str
+
+
+class CategoryValues(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """The metrics of one category. ``predicted`` is the number of images that it was predicted for. A value is None if
+    it is not defined: ``recall`` without positives, ``precision`` without predictions, ``f1`` without both,
+    ``average_precision`` without positives and for single-label data. ``precisions`` are those of the precision-recall
+    curve at the recalls 0, 0.05 .. 1: of the highest threshold with at least that recall; empty without positives and
+    for single-label data."""
+
+    predicted: int
+    average_precision: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    precisions: list[float] = []
+
+
+class CategoryEvaluation(msgspec.Struct, kw_only=True, frozen=True):
+    """One category, of which ``positives`` images are: the metrics of eager PyTorch and of the program."""
+
+    name: str
+    positives: int
+    eager: CategoryValues
+    program: CategoryValues
+
+
+class ChangedImage(msgspec.Struct, kw_only=True, frozen=True):
+    """An image to which eager PyTorch and the program give other categories. ``path`` is relative to the folder of the
+    data; ``change`` is the largest change of a probability."""
+
+    path: str
+    labels: list[str]
+    eager: list[str]
+    program: list[str]
+    change: float
+
+
+class TaskEvaluation(msgspec.Struct, kw_only=True, frozen=True):
+    """Eager PyTorch and the program evaluated on the same labelled images.
+
+    ``difference`` is the program's metric minus eager's, with the paired interval: both on the same resamples, drawn
+    with ``seed``. ``threshold`` is the probability from which a category counts as predicted, None for single-label
+    data, and ``threshold_source`` where it came from. ``preprocessing`` describes how an image becomes an input
+    (``etui.task_data.preprocessing.Preprocessing``). ``categories`` are the evaluated ones, in the order of the
+    outputs; of single-label data those that an image has or was given. ``changed`` has the images whose categories
+    differ with the largest changes, at most 50 of ``changed_count``.
+    """
+
+    metric: Literal["mAP", "top-1"]
+    data: TaskData
+    eager: TaskEstimate
+    program: TaskEstimate
+    difference: TaskEstimate
+    seed: int = 0
+    threshold: float | None = None
+    threshold_source: Literal["metadata", "default"] | None = None
+    preprocessing: dict[str, object] = {}
+    categories: list[CategoryEvaluation] = []
+    changed: list[ChangedImage] = []
+    changed_count: int = 0
+
+
 class TaskMetric(msgspec.Struct, kw_only=True, frozen=True):
-    """The model's own metric on its labelled evaluation inputs, of eager PyTorch and of the program; larger is better.
-    ``count`` is the number of evaluation inputs, ``others`` are further metrics on them."""
+    """The metric of a model with labels, of eager PyTorch and of the program; larger is better. ``count`` is the number
+    of evaluation inputs, ``others`` are further metrics on them. Without ``evaluation`` the inputs are those that the
+    outputs are compared on, with it they are the images of a labelled split (``--data``)."""
 
     name: str
     eager: float
     program: float
     count: int
     others: list[MetricValue] = []
+    evaluation: TaskEvaluation | None = None
 
 
 class Accuracy(msgspec.Struct, kw_only=True, frozen=True):
@@ -257,8 +342,8 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
-    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory; for
-    baselines convert and compile) and its duration
+    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory,
+    evaluate; for baselines convert and compile) and its duration
     in seconds. ``cached`` means that the time was spent when the program was first prepared, not in this run."""
 
     name: str

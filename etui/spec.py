@@ -87,6 +87,7 @@ class Repeated(msgspec.Struct, frozen=True, order=True, kw_only=True):
     allow_pickle: bool = False
     data: str | None = None
     shapes: tuple[Shape, ...] = ()
+    split: str | None = None
 
 
 class Variant(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -177,7 +178,9 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     code from its pickled parts. ``priority`` decides the place in the queue: before the sessions of lower priority that
     wait when the session is queued. ``trusted_files`` are absolute paths of models and weights that imported runs name
     and that the user allowed in this duel. ``data`` is the absolute path of the folder that the inputs are made from;
-    None means the model's own.
+    None means the model's own. If it has labelled images, eager and the programs are evaluated on its ``split``, None
+    for the validation split. ``map_drop`` and ``top1_drop`` are the largest losses to eager within tolerance, in
+    percentage points.
     """
 
     model: str
@@ -199,6 +202,14 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = "normal"
     trusted_files: tuple[str, ...] = ()
     data: str | None = None
+    split: str | None = None
+    map_drop: float | None = None
+    top1_drop: float | None = None
+
+    @property
+    def must_evaluate(self) -> bool:
+        """Whether the session is to fail if there are no labelled images to evaluate its programs on."""
+        return self.split is not None or self.map_drop is not None or self.top1_drop is not None
 
 
 class AnalysisOptions(msgspec.Struct, frozen=True, kw_only=True):

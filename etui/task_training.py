@@ -17,11 +17,16 @@ PROGRAM = "model.pte"
 RESULT = "training.json"
 LOGS = "tensorboard"
 
+TrainingStatus = Literal["queued", "running", "done", "failed", "cancelled", "timed out", "interrupted"]
+LIVE_TRAININGS: frozenset[str] = frozenset({"queued", "running"})
+
 
 class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What decides the result of a training. ``model`` is a reference as of ``etui.catalog.find``; ``size`` the height
     and width of the inputs in pixels; ``loss`` None is binary cross entropy for multi-label data, cross entropy for
-    single-label data. ``initial`` is the file of the first weights, or ``pretrained``; None for random weights."""
+    single-label data. ``initial`` is the file of the first weights, or ``pretrained``; None for random weights.
+    ``least_area`` is the smallest part of the area of an image that a random crop keeps, 1 for no crop; None is 0.8 for
+    multi-label data, which loses labelled objects otherwise, and 0.4 for single-label data."""
 
     model: str
     train_split: str = "train"
@@ -36,6 +41,7 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     amp: bool = False
     size: int = 224
     flip: bool = True
+    least_area: float | None = None
     seed: int = 0
     qat: Qat | None = None
     keep_fp32: tuple[str, ...] | None = None
@@ -43,8 +49,9 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EpochFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """One epoch: the mean training loss, the metric on the validation split, the learning rate at its end, training
-    images per second, and the share of the training time that was spent waiting for data."""
+    """One epoch: the mean training loss, the metric on the validation split and its name (None in earlier versions),
+    the learning rate at its end, training images per second, and the share of the training time that was spent waiting
+    for data."""
 
     epoch: int
     loss: float
@@ -52,6 +59,30 @@ class EpochFigures(msgspec.Struct, frozen=True, kw_only=True):
     learning_rate: float
     images_per_second: float
     waiting_share: float
+    metric_name: MetricName | None = None
+
+
+class StepFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch of an epoch, counted from 1: its loss and learning rate, and the images per second of the epoch so
+    far."""
+
+    epoch: int
+    loss: float
+    learning_rate: float
+    images_per_second: float
+
+
+class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is queued: the settings, the absolute paths of the ``data`` and of the output ``folder``, and how it is
+    executed. ``checkpoint_batches`` is the number of batches between two checkpoints of an epoch, 0 for none;
+    ``threads`` None is all cores."""
+
+    settings: TrainingSettings
+    data: str
+    folder: str
+    resume: bool = False
+    checkpoint_batches: int = 0
+    threads: int | None = None
 
 
 class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,3 +105,27 @@ class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
     program_bytes: int
     torch_version: str = ""
     at: str = ""
+
+
+class QueuedTraining(msgspec.Struct, frozen=True, kw_only=True):
+    """A training in the database: its request, its status, the figures of its epochs so far, and its result if it is
+    done. ``box`` is the host and ``installation`` the Python environment that it was queued on, ``claimed_by`` the
+    runner that executes it."""
+
+    id: str
+    request: TrainingRequest
+    status: TrainingStatus
+    created_at: str
+    epochs: list[EpochFigures] = []
+    started_at: str | None = None
+    finished_at: str | None = None
+    error: str | None = None
+    result: TrainedModel | None = None
+    box: str = ""
+    installation: str = ""
+    claimed_by: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it is queued or running."""
+        return self.status in LIVE_TRAININGS

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from etui.results import (
     Accuracy,
     Artifact,
     Block,
+    CategoryEvaluation,
+    CategoryValues,
+    ChangedImage,
     Comparison,
     Delegation,
     Environment,
@@ -23,6 +28,10 @@ from etui.results import (
     RunDocument,
     SessionInfo,
     Stage,
+    TaskData,
+    TaskEstimate,
+    TaskEvaluation,
+    TaskMetric,
     Tolerance,
     WeightsInfo,
 )
@@ -109,6 +118,64 @@ def make_accuracy(mae: float = 0.01) -> Accuracy:
         end_to_end=Comparison(against="FP32 eager", overall=metrics, worst=metrics, outputs=outputs),
         lowering=Comparison(against="the INT8 graph", overall=exact, worst=exact, outputs=[]),
     )
+
+
+def make_evaluation(*, drop: float = 0.1, changed: int = 2, multi_label: bool = True) -> TaskEvaluation:
+    """Return an evaluation on 40 images of three categories. The program loses ``drop`` in the category ``cat`` and
+    nothing else, and the first ``changed`` images lose the category ``cat``."""
+
+    def values(metric: float) -> CategoryValues:
+        curve = [1.0 - (1 - metric) * step / 10 for step in range(21)] if multi_label else []
+        return CategoryValues(
+            predicted=12,
+            average_precision=metric if multi_label else None,
+            precision=0.8,
+            recall=metric,
+            f1=0.8,
+            precisions=curve,
+        )
+
+    eager = {"cat": 0.8, "dog": 0.7, "tree [old]": 0.9}
+    mean = sum(eager.values()) / len(eager)
+    return TaskEvaluation(
+        metric="mAP" if multi_label else "top-1",
+        data=TaskData(
+            name="pets", split="val", kind="multi-label" if multi_label else "single-label", images=40, of=100,
+            sha256="da7a" * 16,
+        ),
+        eager=TaskEstimate(value=mean, ci95=(mean - 0.05, mean + 0.04)),
+        program=TaskEstimate(value=mean - drop / 3, ci95=(mean - drop / 3 - 0.05, mean - drop / 3 + 0.04)),
+        difference=TaskEstimate(value=-drop / 3, ci95=(-drop / 3 - 0.01, -drop / 3 + 0.01)),
+        threshold=0.4 if multi_label else None,
+        threshold_source="metadata" if multi_label else None,
+        categories=[
+            CategoryEvaluation(
+                name=name, positives=10 + place, eager=values(value), program=values(value - drop * (name == "cat"))
+            )
+            for place, (name, value) in enumerate(eager.items())
+        ],
+        changed=[
+            ChangedImage(
+                path=f"val/{number:03}.jpg", labels=["cat", "dog"], eager=["cat", "dog"], program=["dog"],
+                change=0.5 - number / 100,
+            )
+            for number in range(changed)
+        ],
+        changed_count=changed,
+    )  # fmt: skip
+
+
+def with_evaluation(document: RunDocument, evaluation: TaskEvaluation) -> RunDocument:
+    """Return a run that was evaluated on labelled images."""
+    assert document.accuracy is not None
+    task = TaskMetric(
+        name=evaluation.metric,
+        eager=evaluation.eager.value,
+        program=evaluation.program.value,
+        count=evaluation.data.images,
+        evaluation=evaluation,
+    )
+    return msgspec.structs.replace(document, accuracy=msgspec.structs.replace(document.accuracy, task=task))
 
 
 def make_document(

@@ -64,7 +64,12 @@ def main() -> None:
         else:
             crop = getattr(transforms, "crop_size", None) or transforms.resize_size
             size, normalization = int(crop[0]), MEANS[tuple(transforms.mean)]
-        rows.append(f'    "{name}": Row("{task}", {size}, "{normalization}", {weights.meta["num_params"]:_}),')
+        fields = [f'"{task}"', f"{size}", f'"{normalization}"', f"{weights.meta['num_params']:_}"]
+        if task == "classification":
+            fields.append(f"{transforms.resize_size[0]}")
+            if (interpolation := transforms.interpolation.value) != "bilinear":
+                fields.append(f'"{interpolation}"')
+        rows.append(f'    "{name}": Row({", ".join(fields)}),')
     version = torchvision.__version__.partition("+")[0]
     TARGET.write_text(HEADER.format(version=version, row=inspect.getsource(Row), rows="\n".join(rows)))
     subprocess.run([sys.executable, "-m", "ruff", "format", "-q", str(TARGET)], check=True)

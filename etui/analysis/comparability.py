@@ -8,7 +8,7 @@ import msgspec
 
 from etui import text
 from etui.host.process_settings import affects_speed
-from etui.results import Environment, RunDocument
+from etui.results import Environment, RunDocument, TaskMetric
 from etui.spec import size_text
 
 UNKNOWN = "not known"
@@ -98,6 +98,11 @@ def cautions(base: RunDocument, other: RunDocument) -> list[str]:
     for name, to_text in (("weights", _weights), ("inputs", _inputs)):
         if to_text(base) == to_text(other) == UNKNOWN and not (name == "inputs" and _shapes_differ(base, other)):
             notes.append(f"Whether the {name} are the same is not known: neither run has their hash.")
+    images = [task.evaluation.data.sha256 for task in (_task(base), _task(other)) if task and task.evaluation]
+    if len(set(images)) > 1:
+        notes.append(
+            "The metrics of the task are not comparable: the runs were evaluated on different labelled images."
+        )
     if same_session(base, other):
         allowed = _allowed(base, other)
         notes += [
@@ -106,6 +111,10 @@ def cautions(base: RunDocument, other: RunDocument) -> list[str]:
             if name in allowed and base_value != other_value
         ]
     return notes
+
+
+def _task(document: RunDocument) -> TaskMetric | None:
+    return document.accuracy.task if document.accuracy is not None else None
 
 
 _PER_ITEM = "; the latencies are compared per item"

@@ -9,24 +9,29 @@ import msgspec
 from etui import text
 from etui.analysis.comparison import RunComparison
 from etui.analysis.relative_change import change, change_interval
-from etui.results import RunDocument
+from etui.analysis.task_limits import Metric, loss_of
+from etui.results import AccuracyVerdict, RunDocument
 from etui.text import signed
 
 Outcome = Literal["held", "crossed", "open", "not judged"]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """``slower`` in percent of the base's latency, ``mae`` in the unit of the output; None is not requested.
-    ``inconclusive`` means that a check that cannot be decided counts as crossed."""
+    """``slower`` in percent of the base's latency, ``mae`` in the unit of the output, ``map_drop`` and ``top1_drop`` in
+    percentage points that the run loses to eager on labelled images; None is not requested. ``inconclusive`` means that
+    a check that cannot be decided counts as crossed."""
 
     slower: float | None = None
     mae: float | None = None
     inconclusive: bool = False
+    map_drop: float | None = None
+    top1_drop: float | None = None
 
     @property
     def asked(self) -> bool:
         """Whether any limit is requested."""
-        return self.slower is not None or self.mae is not None or self.inconclusive
+        requested = (self.slower, self.mae, self.map_drop, self.top1_drop)
+        return self.inconclusive or any(limit is not None for limit in requested)
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +62,12 @@ def check(comparison: RunComparison, other: RunDocument, limits: Limits) -> list
     elif limits.asked and (problem := _broken_outputs(other)):
         # The speed of a program with NaN or wrong outputs is irrelevant, so it fails without a limit on MAE too.
         checks.append(Check(run=other.id, name="broken outputs", outcome="crossed", detail=problem))
+    drops: tuple[tuple[Metric, float | None], ...] = (("mAP", limits.map_drop), ("top-1", limits.top1_drop))
+    for metric, limit in drops:
+        if limit is not None:
+            outcome, detail = _drop(other, metric, limit)
+            name = f"{metric} drops by more than {limit:g} points"
+            checks.append(Check(run=other.id, name=name, outcome=outcome, detail=detail))
     if limits.inconclusive:
         undecided = [item for item in checks if item.outcome in ("open", "not judged")]
         decided = comparison.verdict not in (None, "inconclusive", "unreliable")
@@ -98,6 +109,18 @@ def _mae(other: RunDocument, limit: float) -> tuple[Outcome, str]:
         return ("crossed" if failed else "not judged"), f"accuracy {other.accuracy.verdict}: {other.accuracy.reason}"
     # Written so that NaN crosses the limit.
     return ("held" if mae <= limit else "crossed"), f"MAE {text.number(mae)}"
+
+
+def _drop(other: RunDocument, metric: Metric, limit: float) -> tuple[Outcome, str]:
+    if problem := _broken_outputs(other):
+        return "crossed", f"accuracy FAIL: {problem}"
+    lost = loss_of(other.accuracy.task if other.accuracy is not None else None, metric)
+    if lost is None:
+        return "not judged", f"{metric} was not evaluated: measure it with labelled images in --data"
+    return _OUTCOMES[lost.within(limit)], lost.to_text()
+
+
+_OUTCOMES: dict[AccuracyVerdict, Outcome] = {"PASS": "held", "FAIL": "crossed", "UNPROVEN": "open"}
 
 
 def _broken_outputs(other: RunDocument) -> str:

@@ -13,9 +13,10 @@ from etui.analysis.bootstrap import NORMAL_95
 from etui.analysis.comparability import work_of
 from etui.analysis.comparison import RunComparison
 from etui.facts import Fact, RunSummary
-from etui.results import RunDocument
+from etui.results import RunDocument, TaskEvaluation
 
-Measure = Literal["SQNR dB", "MAE", "size MB"]
+Measure = Literal["mAP %", "top-1 %", "SQNR dB", "MAE", "size MB"]
+_TASKS: dict[str, Measure] = {"mAP": "mAP %", "top-1": "top-1 %"}
 _FACTS: dict[Measure, Fact[Any]] = {
     "SQNR dB": RunSummary.sqnr_db,
     "MAE": RunSummary.mae,
@@ -45,8 +46,12 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def accuracy_front(base: RunDocument, others: Sequence[RunDocument], comparisons: Sequence[RunComparison]) -> Front:
-    """Return latency against accuracy: SQNR (higher is better) if every run with an accuracy has it, else MAE."""
+    """Return latency against accuracy: mAP or top-1 if every run with an accuracy was evaluated on the same labelled
+    images, else SQNR (higher is better) if every such run has it, else MAE."""
     documents = [base, *others]
+    evaluated = [_evaluation(run) for run in documents if run.accuracy]
+    if evaluated and len({(one.metric, one.data.sha256) if one else None for one in evaluated}) == 1 and evaluated[0]:
+        return _front(_TASKS[evaluated[0].metric], base, others, comparisons)
     known = [run.accuracy.end_to_end.overall for run in documents if run.accuracy]
     measure: Measure = "SQNR dB" if all(metrics.exact or metrics.sqnr_db is not None for metrics in known) else "MAE"
     return _front(measure, base, others, comparisons)
@@ -67,6 +72,8 @@ def sentences(front: Front, names: dict[str, str]) -> list[str]:
     best = sorted((place for place in front.places if place.front), key=lambda place: place.latency_ms)
     dominated = [place for place in front.places if not place.front]
     other_measure = "smaller" if front.measure == "size MB" else "closer"
+    if front.measure in _TASKS.values():
+        other_measure = "better at the task"
     listed = [f"{names[place.run]} ({_values_text(place, front.measure)})" for place in best[:_MOST_NAMED]]
     if len(best) > _MOST_NAMED:
         listed.append(f"{len(best) - _MOST_NAMED} more")
@@ -85,6 +92,8 @@ def sentences(front: Front, names: dict[str, str]) -> list[str]:
 
 def _values_text(place: Place, measure: Measure) -> str:
     figure = "exact" if math.isinf(place.value) else f"{text.number(place.value)} {measure.split()[-1]}"
+    if measure in _TASKS.values():
+        figure = f"{measure.split()[0]} {figure}"
     return f"{text.number(place.latency_ms)} ms, {figure}"
 
 
@@ -120,11 +129,11 @@ def _front(
             left_out[run.id] = "without a latency"
         elif value is None:
             left_out[run.id] = "without a size" if measure == "size MB" else "without an accuracy"
-        elif run.accuracy is not None and run.accuracy.verdict == "FAIL":
+        elif run.accuracy is not None and run.accuracy.verdict == "FAIL" and not _is_judged_by_task(run, measure):
             left_out[run.id] = "out of tolerance"
         else:
             places.append(Place(run=run.id, session=run.session.id, latency_ms=median, value=value))
-    higher_is_better = _FACTS[measure].better == "higher"
+    higher_is_better = measure in _TASKS.values() or _FACTS[measure].better == "higher"
     marked = [
         msgspec.structs.replace(
             item,
@@ -141,6 +150,22 @@ def _front(
         for item in places
     ]
     return Front(measure=measure, margin=margin, places=marked, left_out=left_out)
+
+
+def _evaluation(run: RunDocument) -> TaskEvaluation | None:
+    task = run.accuracy.task if run.accuracy is not None else None
+    return task.evaluation if task is not None else None
+
+
+def _is_judged_by_task(run: RunDocument, measure: Measure) -> bool:
+    """Whether a run that FAILs has a place in a plot of the task all the same: its outputs are only less close to
+    eager's than the tolerance, and the task itself shows what that costs."""
+    if measure not in _TASKS.values() or run.accuracy is None:
+        return False
+    limits = run.accuracy.tolerance
+    if limits is not None and (limits.map_drop is not None or limits.top1_drop is not None):
+        return False
+    return not any(output.problem for output in run.accuracy.end_to_end.outputs)
 
 
 def _session_margin(comparison: RunComparison) -> float:
@@ -162,6 +187,9 @@ def _dominates(one: Place, other: Place, higher_is_better: bool, margin: float) 
 
 def value_of(run: RunDocument, measure: Measure) -> float | None:
     """Return a run's value of a measure; infinite for the SQNR of an exact result, None if it is not known."""
+    if measure in _TASKS.values():
+        found = _evaluation(run)
+        return None if found is None or _TASKS[found.metric] != measure else 100 * found.program.value
     if measure == "SQNR dB" and run.accuracy is not None and run.accuracy.end_to_end.overall.exact:
         return math.inf
     value = _FACTS[measure].compared(run)

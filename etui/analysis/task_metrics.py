@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from etui.errors import EtuiError
+from etui.errors import EtuiError, UsageError
 
 Kind = Literal["multi-label", "single-label"]
 Floats = NDArray[np.floating[Any]]
@@ -28,6 +28,11 @@ LEAST_IMAGES = 30
 _LEVEL = 95.0
 _BINS = 15
 """Of the calibration error, as in Guo et al., On Calibration of Modern Neural Networks (2017)."""
+
+_ROUNDING = 0.02
+"""By how much probabilities with 8 bits may be outside of the range, and their sum differ from 1."""
+
+_LOGITS = "if they are logits, say so with --outputs logits"
 
 _TOGETHER = 125
 """Resamples that are computed at once: their counts of some thousand images fit a core's cache."""
@@ -121,6 +126,22 @@ def probabilities(logits: Floats, kind: Kind) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
+def checked_probabilities(outputs: Floats, kind: Kind) -> Floats:
+    """Return the outputs of a program that computes probabilities itself, within 0 and 1 but for rounding.
+
+    Raises:
+        EtuiError: an output is not a number.
+        UsageError: they are not probabilities.
+    """
+    _refuse_nan(outputs)
+    values = np.asarray(outputs, dtype=np.float64)
+    if not ((values >= -_ROUNDING) & (values <= 1 + _ROUNDING)).all():
+        raise UsageError("outputs below 0 or above 1 are not probabilities", _LOGITS)
+    if kind == "single-label" and not (np.abs(values.sum(axis=1) - 1) <= _ROUNDING).all():
+        raise UsageError("outputs of an image that do not sum to 1 are not probabilities of classes", _LOGITS)
+    return values.clip(0.0, 1.0)
+
+
 def are_probabilities(outputs: Floats, kind: Kind) -> bool:
     """Whether a program's outputs seem to be probabilities already, of which ``probabilities`` would be wrong: all are
     from 0 to 1 and, for single-label tasks, those of each image sum to 1, except for the rounding of an 8 bit output.
@@ -128,7 +149,7 @@ def are_probabilities(outputs: Floats, kind: Kind) -> bool:
     values = np.asarray(outputs, dtype=np.float64)
     if not values.size or not ((values >= 0) & (values <= 1)).all() or (values == values.flat[0]).all():
         return False
-    return kind == "multi-label" or bool((np.abs(values.sum(axis=1) - 1) <= 0.02).all())
+    return kind == "multi-label" or bool((np.abs(values.sum(axis=1) - 1) <= _ROUNDING).all())
 
 
 def average_precision(scores: Floats, positive: Bools) -> float | None:

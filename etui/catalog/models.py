@@ -48,6 +48,14 @@ class ImageRecipe(msgspec.Struct, frozen=True, kw_only=True):
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
 
+class PublishedResize(msgspec.Struct, frozen=True, kw_only=True):
+    """How the images are resized that the accuracy of published weights was measured on: the shorter side in pixels,
+    of which the centre of the model's own size is used, and the filter."""
+
+    shorter_side: int
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
 class TextRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """Token ids of a fixed length.
 
@@ -107,6 +115,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     outputs: Outputs
     image: ImageRecipe | None = None
+    resize: PublishedResize | None = None
     text: TextRecipe | None = None
     builder: Builder | None = None
     diffusion: DiffusionRecipe | None = None
@@ -191,6 +200,11 @@ TRANSFORMER_TOLERANCES = {**TOLERANCES, "int8": _INT8_DYNAMIC}
 DEPTHWISE_TOLERANCES = {**TOLERANCES, "int8": _DEPTHWISE, "int8-static": _DEPTHWISE}
 
 
+_RESIZE_232 = PublishedResize(shorter_side=232)
+_RESIZE_256 = PublishedResize(shorter_side=256)
+_BICUBIC_256 = PublishedResize(shorter_side=256, interpolation="bicubic")
+
+
 def _torchvision(
     name: str,
     title: str,
@@ -199,6 +213,7 @@ def _torchvision(
     family: Family = "cnn",
     tolerances: dict[str, Tolerance] = TOLERANCES,
     fixed_size: bool = False,
+    resize: PublishedResize = _RESIZE_256,
 ) -> ModelEntry:
     return ModelEntry(
         name=name,
@@ -208,6 +223,7 @@ def _torchvision(
         parameters=parameters,
         outputs="logits",
         image=ImageRecipe(size=224),
+        resize=resize,
         repeat=repeat,
         tolerances=with_top1(tolerances),
         fixed_size=fixed_size,
@@ -219,9 +235,19 @@ _CLIP_TEXT = TextRecipe(length=77, vocabulary=49408, mask=False, start=49406, en
 _ENTRIES: tuple[ModelEntry, ...] = (
     _torchvision("resnet18", "ResNet-18, image classifier", 11_690_000),
     _torchvision("resnet34", "ResNet-34, image classifier", 21_800_000),
-    _torchvision("resnet50", "ResNet-50, image classifier", 25_560_000),
-    _torchvision("mobilenet_v2", "MobileNetV2, image classifier", 3_500_000, 200, "cnn", DEPTHWISE_TOLERANCES),
-    _torchvision("efficientnet_b0", "EfficientNet-B0, image classifier", 5_290_000, 100, "cnn", DEPTHWISE_TOLERANCES),
+    _torchvision("resnet50", "ResNet-50, image classifier", 25_560_000, resize=_RESIZE_232),
+    _torchvision(
+        "mobilenet_v2", "MobileNetV2, image classifier", 3_500_000, 200, "cnn", DEPTHWISE_TOLERANCES, resize=_RESIZE_232
+    ),
+    _torchvision(
+        "efficientnet_b0",
+        "EfficientNet-B0, image classifier",
+        5_290_000,
+        100,
+        "cnn",
+        DEPTHWISE_TOLERANCES,
+        resize=_BICUBIC_256,
+    ),
     _torchvision(
         "vit_b_16",
         "Vision Transformer B/16, image classifier",

@@ -12,6 +12,7 @@ from etui.catalog.models import (
     ImageRecipe,
     Limit,
     ModelEntry,
+    PublishedResize,
     with_top1,
 )
 from etui.catalog.torchvision_names import NAMES, Row
@@ -58,6 +59,9 @@ def _entry(name: str, row: Row) -> ModelEntry:
         parameters=row.parameters,
         outputs={"segmentation": "segmentation map", "detection": "boxes and scores"}.get(row.task, "logits"),  # type: ignore[arg-type]
         image=ImageRecipe(size=row.size, normalization=row.normalization),  # type: ignore[arg-type]
+        resize=PublishedResize(shorter_side=row.resize, interpolation=row.interpolation)  # type: ignore[arg-type]
+        if row.resize
+        else None,
         repeat=30,
         tolerances=with_top1(tolerances) if row.task == "classification" else tolerances,
         limits=(Limit(ANY, ANY, _TWO_STAGES_REASON),) if name.startswith(_TWO_STAGES) else (),

@@ -43,7 +43,7 @@ def scatter(dots: Sequence[Dot], canvas: Canvas, *, unit: str, log: bool = False
     if not log and across.low < 0:
         across = Scale(low=0.0, high=across.high)
     finite = [dot.value for dot in dots if not math.isinf(dot.value)]
-    up = scale_over(finite or [1.0], log=unit != "SQNR dB" and _decades(finite), margin=0.1)
+    up = scale_over(finite or [1.0], log=not (unit == "SQNR dB" or unit.endswith("%")) and _decades(finite), margin=0.1)
     if len(finite) < len(dots) and finite:
         # Leave room for exact (infinite) values above the finite ones.
         up = Scale(low=up.low, high=up.high + 0.25 * (up.high - up.low), log=up.log)

@@ -43,6 +43,8 @@ class ComparisonOptions:
     fail_if_slower: float | None
     fail_if_mae_above: float | None
     fail_if_inconclusive: bool
+    fail_if_map_drops: float | None
+    fail_if_top1_drops: float | None
     junit: Path | None
     markdown: Path | None
 
@@ -50,7 +52,19 @@ class ComparisonOptions:
         """Return the requested limits."""
         from etui.analysis.gates import Limits
 
-        return Limits(slower=self.fail_if_slower, mae=self.fail_if_mae_above, inconclusive=self.fail_if_inconclusive)
+        return Limits(
+            slower=self.fail_if_slower,
+            mae=self.fail_if_mae_above,
+            inconclusive=self.fail_if_inconclusive,
+            map_drop=self.fail_if_map_drops,
+            top1_drop=self.fail_if_top1_drops,
+        )
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether any limit on a value is requested."""
+        limits = (self.fail_if_slower, self.fail_if_mae_above, self.fail_if_map_drops, self.fail_if_top1_drops)
+        return any(limit is not None for limit in limits)
 
     def compared(self, base: RunDocument, others: Sequence[RunDocument], levels: Sequence[SessionLatency]) -> Compared:
         """Compare the others with the base and check the limits; ``levels`` are those of earlier sessions."""
@@ -96,6 +110,19 @@ _OPTIONS = (
         type=_ABOVE_ZERO,
         metavar="X",
         help="Exit with status 1 if the mean absolute error is above X.",
+    ),
+    click.option(
+        "--fail-if-map-drops",
+        type=_ABOVE_ZERO,
+        metavar="N",
+        help="Exit with status 1 if a run loses more than N percentage points of mAP to its eager baseline on labelled"
+        " images, with the whole confidence interval.",
+    ),
+    click.option(
+        "--fail-if-top1-drops",
+        type=_ABOVE_ZERO,
+        metavar="N",
+        help="The same for top-1.",
     ),
     click.option(
         "--fail-if-inconclusive", is_flag=True, help="Exit with status 1 if the comparison is inconclusive or refused."

@@ -16,6 +16,7 @@ from etui.analysis import gates, side_by_side
 from etui.analysis.comparison import compare
 from etui.analysis.gates import Check, Limits
 from etui.analysis.session_variance import SessionLatency
+from etui.analysis.task_changes import changes_between
 from etui.charts.forest import forest
 from etui.charts.palette import palette
 from etui.cli.number_alignment import aligned
@@ -198,14 +199,27 @@ def as_json(compared: Sequence[Compared]) -> list[dict[str, object]]:
             "base": each.base.id,
             "others": [other.id for other in each.others],
             "comparisons": [
-                {**msgspec.to_builtins(found), "words": sentences}
-                for found, sentences in zip(each.found, each.sentences(), strict=bool(each.found))
+                {**msgspec.to_builtins(found), "words": sentences, "task": _task(each.base, other)}
+                for found, sentences, other in zip(each.found, each.sentences(), each.others, strict=bool(each.found))
             ],
             "checks": msgspec.to_builtins(each.checks),
             "rows": msgspec.to_builtins(each.rows),
         }
         for each in compared
     ]
+
+
+def _task(base: RunDocument, other: RunDocument) -> dict[str, object] | None:
+    """Return the categories and images of labelled images that differ; None if not both runs were evaluated on them."""
+    changes = changes_between(base, other)
+    if changes is None:
+        return None
+    return {
+        "metric": changes.evaluation.metric,
+        "categories": msgspec.to_builtins(changes.categories),
+        "images": msgspec.to_builtins(changes.images),
+        "image_count": changes.image_count,
+    }
 
 
 def as_junit(compared: Sequence[Compared]) -> bytes:

@@ -68,7 +68,7 @@ class Settings:
 def _settle(store: Store) -> None:
     from etui.runner.unsaved_results import has_unsaved
 
-    if not (store.live_run_ids() or store.live_analyses() or has_unsaved(store.path)):
+    if not (store.has_live_work() or has_unsaved(store.path)):
         return
     from etui.runner.start import RunnerFailed, recover
 

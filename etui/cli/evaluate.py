@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
@@ -14,14 +13,11 @@ from etui.cli.data import LAYOUTS
 from etui.cli.lazy_group import examples
 from etui.cli.number_types import Count, Number
 from etui.cli.path_type import FILE_PATH
-from etui.cli.run_selection import selected_runs
 from etui.cli.status_line import status_line
+from etui.cli.task_programs import programs_of
+from etui.cli.trust_option import trust_option
 from etui.errors import EXIT_DONE, UsageError
-from etui.paths import expanded
 from etui.text import plain
-
-if TYPE_CHECKING:
-    from etui.services.evaluate import Program
 
 
 @click.command(
@@ -29,11 +25,15 @@ if TYPE_CHECKING:
         "etui evaluate net.pte --data digits --split test --threshold auto",
         "etui evaluate 3f2a 9b1c --data photos --split val",
         "etui evaluate resnet18.pte --model resnet18 --data photos",
+        "etui evaluate training/best.safetensors training/model.pte --data digits --split test",
+        "etui evaluate 3f2a --eager --data photos --split val",
         "etui evaluate net.pte --data digits --split test --json | jq '.programs[].metrics.mean_average_precision'",
     )
     + f"\n\n{LAYOUTS}"
 )
-@click.argument("targets", nargs=-1, required=True, metavar="FILE.pte|RUN..", shell_complete=complete_run_or_file)
+@click.argument(
+    "targets", nargs=-1, required=True, metavar="FILE.pte|CHECKPOINT|RUN..", shell_complete=complete_run_or_file
+)
 @click.option("--data", "folder", required=True, type=FILE_PATH, metavar="DIR", shell_complete=complete_folder,
               help="Data set of labelled images.")  # fmt: skip
 @click.option("--split", metavar="NAME", help="Split to evaluate on; the beginning of its name is enough.")
@@ -46,6 +46,11 @@ if TYPE_CHECKING:
               help="Model whose classes and preprocessing a program without metadata has.")  # fmt: skip
 @click.option("--metadata", type=FILE_PATH, metavar="FILE",
               help="Metadata of the programs.  [default: FILE.task.json next to FILE.pte]")  # fmt: skip
+@click.option("--outputs", type=click.Choice(["logits", "probabilities"]),
+              help="What the programs compute: logits, or probabilities, of which no sigmoid or softmax is applied."
+                   "  [default: as their metadata or their last operators say]")  # fmt: skip
+@click.option("--eager", is_flag=True, help="Before each run's program, also its model in eager PyTorch.")
+@trust_option
 @click.option("--threads", type=Count(min=1), metavar="N",
               help="Threads of the program.  [default: half of the cores; the others read images]")  # fmt: skip
 @click.option("--seed", type=Count(), default=0, show_default=True, metavar="N", help="Seed of the intervals.")
@@ -64,6 +69,9 @@ def evaluate(
     limit: int | None,
     model: str | None,
     metadata: Path | None,
+    outputs: Literal["logits", "probabilities"] | None,
+    eager: bool,
+    trusted: tuple[str, ...],
     threads: int | None,
     seed: int,
     timeout: float,
@@ -78,17 +86,18 @@ def evaluate(
     with the same images for both programs.
 
     A program's categories and preprocessing come from its metadata, FILE.task.json next to FILE.pte, or from the
-    catalog for models of torchvision; the categories of the data must be among them, by name. Nothing is stored.
+    catalog for models of torchvision; the categories of the data must be among them, by name. A checkpoint of etui
+    train has them itself, and is evaluated in eager PyTorch. Nothing is stored.
     """
     from etui.services.evaluate import evaluate_programs
 
     if as_csv and as_json:
         raise UsageError("--csv and --json exclude each other", "choose one")
-    programs = _programs(settings, targets, metadata, model)
+    programs = programs_of(settings, targets, metadata, model, eager=eager, trusted=trusted)
     with status_line() as line:
         found = evaluate_programs(
             programs, folder, split, threshold=_threshold(threshold), limit=limit, seed=seed, threads=threads,
-            limit_s=timeout, progress=line.show,
+            limit_s=timeout, outputs=outputs, progress=line.show,
         )  # fmt: skip
     if as_json:
         from etui.formats.json_text import printable_json
@@ -115,70 +124,3 @@ def _threshold(text: str | None) -> float | Literal["auto"] | None:
     if not 0 <= value <= 1:
         raise UsageError(f"the threshold {plain(text)} is not a probability", "use auto, or a number from 0 to 1")
     return value
-
-
-def _programs(settings: Settings, targets: tuple[str, ...], metadata: Path | None, model: str | None) -> list[Program]:
-    found: list[Program] = []
-    for target in targets:
-        path = expanded(target)
-        if path.suffix.lower() == ".pte" or "/" in target or path.is_file():
-            found.append(_of_file(path, metadata, model))
-        else:
-            found += _of_runs(settings, target, metadata, model)
-    return _named_apart(list(dict.fromkeys(found)))
-
-
-def _named_apart(programs: list[Program]) -> list[Program]:
-    """Add folders to the names of files until those of different files differ."""
-    parts = 1
-    most = max((len(one.path.parts) for one in programs), default=1)
-    while len({one.name for one in programs}) < len(programs) and parts < most:
-        parts += 1
-        counts = Counter(one.name for one in programs)
-        programs = [
-            one._replace(name="/".join(one.path.absolute().parts[-parts:])) if counts[one.name] > 1 else one
-            for one in programs
-        ]
-    return programs
-
-
-def _of_file(path: Path, metadata: Path | None, model: str | None) -> Program:
-    from etui.catalog.precisions import AS_IS
-    from etui.services.evaluate import Program
-    from etui.task_data.program_metadata import metadata_path
-
-    if not path.is_file():
-        raise UsageError(f"{plain(str(path))} is not a file", "name a .pte or a run")
-    own = metadata or (metadata_path(path) if metadata_path(path).is_file() else None)
-    if own is None and model is None:
-        raise UsageError(
-            f"the categories and the preprocessing of {plain(path.name)} are not known",
-            f"write {plain(metadata_path(path).name)} next to it, or name its --model",
-        )
-    return Program(path.name, path, AS_IS, own, model)
-
-
-def _of_runs(settings: Settings, target: str, metadata: Path | None, model: str | None) -> list[Program]:
-    from etui.paths import cache_dir, program_path
-    from etui.services.evaluate import Program
-    from etui.services.executorch_only import require_executorch
-
-    found = []
-    with settings.store_with_runs() as store:
-        documents = [store.document(run_id) for run_id in selected_runs(store, [target])]
-    for document in documents:
-        require_executorch(document, "the evaluation")
-        name = f"{document.id} {document.model.name} {document.configuration}"
-        artifact = document.artifact
-        path = program_path(cache_dir(), artifact.key) if artifact is not None else None
-        if path is None or not path.is_file():
-            raise UsageError(
-                f"the program of run {document.id} is not in the cache", "measure it again, or name a .pte"
-            )
-        if metadata is None and model is None and document.weights and document.weights.kind == "synthetic":
-            raise UsageError(
-                f"run {document.id} has synthetic weights, so that its accuracy means nothing",
-                "evaluate a run with --weights pretrained or a checkpoint",
-            )
-        found.append(Program(name, path, document.delegate, metadata, model or document.model.name))
-    return found

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from etui.services.evaluate import DataInfo, Evaluation, ProgramEvaluation
 
 _NAMED = 5
+_SOURCES = {
+    "given": "as given with --outputs",
+    "metadata": "as its metadata says",
+    "program": "as its last operator shows",
+}
 _SHA = 12
 
 
@@ -42,6 +47,9 @@ def _lines(found: Evaluation, *, classes: bool) -> Iterator[str]:
         names = [found.programs[0].categories[place] for place in excluded[:_NAMED]]
         more = f" and {len(excluded) - _NAMED} more" if len(excluded) > _NAMED else ""
         yield wrapped_to_terminal(f"without an image, and not in mAP and macro F1: {', '.join(names)}{more}")
+    for one in found.programs:
+        if one.outputs == "probabilities":
+            yield wrapped_to_terminal(f"{one.program}: its outputs are probabilities, {_SOURCES[one.outputs_source]}")
     yield wrapped_to_terminal("in parentheses: 95 % intervals over images. img/s and waiting depend on what else runs.")
 
 

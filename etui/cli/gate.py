@@ -75,7 +75,7 @@ def gate(
     with settings.store_with_runs() as store:
         pairs = _named(store, kept, runs) if runs else _newest(store, kept)
         levels = [store.session_levels(base.environment) for base, _ in pairs]
-    if comparison_options.fail_if_slower is None and comparison_options.fail_if_mae_above is None:
+    if not comparison_options.has_limit:
         comparison_options = replace(comparison_options, fail_if_slower=DEFAULT_SLOWER)
     compared = [
         comparison_options.compared(base, [candidate], known)

@@ -1,17 +1,22 @@
-"""`etui log`: print the log of a run and of its session, and with -f follow it until the run ends."""
+"""`etui log`: print the log of a run and of its session, or of a training, and with -f follow it until its end."""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from etui.cli.complete import complete_run
 from etui.cli.context import Settings
 from etui.cli.lazy_group import examples
-from etui.cli.run_selection import selected_run
+from etui.cli.run_selection import selected_run, selected_training
 from etui.errors import EXIT_CANCELLED, EXIT_DONE, UsageError
 from etui.results import LIVE_STATUSES, LogLine
+
+if TYPE_CHECKING:
+    from etui.store import Store
+    from etui.task_training import QueuedTraining
 
 
 @click.command(
@@ -28,7 +33,7 @@ from etui.results import LIVE_STATUSES, LogLine
 @click.option("--json", "as_json", is_flag=True, help="Print all lines so far, uncut, as JSON; not with -f.")
 @click.pass_obj
 def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: bool) -> int:
-    """Print the log of RUN and of its session.
+    """Print the log of RUN and of its session. RUN can also be the id of a training.
 
     Lines are cut after 1,000 characters; --json prints them in full.
     """
@@ -38,6 +43,8 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
     if as_json and following:
         raise UsageError("--json and -f cannot be combined", "use one of them")
     with settings.store_with_runs() as store:
+        if (training := selected_training(store, run)) is not None:
+            return _log_of_training(store, training, following=following, verbose=verbose, as_json=as_json)
         run_id = selected_run(store, run)
         if as_json:
             _print_json(store.document(run_id, operators=False).log)
@@ -68,6 +75,41 @@ def log(settings: Settings, run: str, following: bool, verbose: bool, as_json: b
         printer.close()
         click.echo(f"run {run_id[:6]}: {store.summary(run_id).status}", err=True)
         return EXIT_DONE
+
+
+def _log_of_training(store: Store, training: QueuedTraining, *, following: bool, verbose: bool, as_json: bool) -> int:
+    from etui.services.follow import ProgressPrinter
+    from etui.services.follow_training import follow_training
+    from etui.services.stalled_runs import stall_of_training
+
+    name = f"training {training.id[:6]}"
+    if as_json:
+        _print_json(
+            [
+                LogLine(at=event.at, level=event.level, message=event.message, kind=event.kind, stage=event.stage)
+                for event in store.training_events_after(training.id)
+                if event.kind != "progress"
+            ]
+        )
+        return EXIT_DONE
+    printer = ProgressPrinter(sys.stdout, {}, verbose=verbose)
+    if not (following and training.live):
+        for event in store.training_events_after(training.id):
+            printer.event(event)
+        if following:
+            click.echo(f"{name}: {training.status}", err=True)
+        elif (stall := stall_of_training(store, training)) is not None:
+            click.echo(f"etui: {stall}", err=True)
+        return EXIT_DONE
+    try:
+        training = follow_training(store, training, printer)
+    except KeyboardInterrupt:
+        printer.close()
+        click.echo("stopped following; the training continues", err=True)
+        return EXIT_CANCELLED
+    printer.close()
+    click.echo(f"{name}: {training.status}", err=True)
+    return EXIT_DONE
 
 
 def _print_json(lines: list[LogLine]) -> None:

@@ -105,6 +105,11 @@ _MEASURING: list[Any] = [
     click.option("--data", metavar="DIR", shell_complete=complete_folder,
                  help="Make calibration and evaluation inputs from the files of a folder: images, .npz or .safetensors"
                  " with the model's inputs by name, or .jsonl with texts."),
+    click.option("--split", metavar="NAME",
+                 help="With labelled images in --data: evaluate on this split; calibration uses the training split."
+                 "  [default: val]"),
+    click.option("--tolerance", type=NAMES, metavar="LIMIT,..",
+                 help="Largest losses to eager on labelled images, in percentage points: map_drop=N or top1_drop=N."),
     click.option("--keep-fp32", type=NAMES, metavar="MODULE,..",
                  help="Modules, with their submodules, to exclude from quantization."),
     click.option("--seed", type=Count(min=0, max=2**63 - 1), default=0, show_default=True, metavar="N",

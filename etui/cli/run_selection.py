@@ -10,6 +10,7 @@ from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.store import Store
+    from etui.task_training import QueuedTraining
 
 _LISTED = 5
 
@@ -32,6 +33,20 @@ def selected_run(store: Store, name: str) -> str:
         more = " and more" if len(found) > _LISTED else ""
         raise UsageError(f"{plain(name)} matches {len(found):,} runs", f"name one of them: {plain(listed)}{more}")
     return found[0]
+
+
+def selected_training(store: Store, name: str) -> QueuedTraining | None:
+    """Return the training whose id begins with ``name``; None if that is a run, a filter, or neither."""
+    try:
+        store.resolve(name)
+    except UsageError:
+        pass
+    else:
+        return None
+    try:
+        return store.training(name)
+    except UsageError:
+        return None
 
 
 def _runs(store: Store, name: str, without: str | None = None) -> list[str]:

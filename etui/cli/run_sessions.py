@@ -27,7 +27,7 @@ def followed(store: Store, queue: Callable[[], Iterable[QueuedSession]], options
     """
     ids: list[str] = []
     # Ctrl-C while sessions are being queued cancels those too.
-    with _interrupts_counted() as interrupted:
+    with interrupts_counted() as interrupted:
         try:
             sessions = []
             for session in queue():
@@ -64,7 +64,7 @@ class _CancelOnInterrupt:
 
 
 @contextmanager
-def _interrupts_counted() -> Iterator[list[int]]:
+def interrupts_counted() -> Iterator[list[int]]:
     """Record Ctrl-C instead of raising: a signal may arrive during a transaction."""
     interrupted: list[int] = []
 

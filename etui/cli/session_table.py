@@ -13,7 +13,15 @@ from etui.analysis.keep_fp32 import kept_fp32
 from etui.cli.fact_columns import fact_cell, fact_column
 from etui.cli.table import table, wrapped_to_terminal
 from etui.cli.trust_marks import marked
-from etui.facts import LATENCY_PER_ITEM, PLANNED_BYTES, Fact, RunSummary, per_item_ms
+from etui.facts import (
+    LATENCY_PER_ITEM,
+    MEAN_AVERAGE_PRECISION,
+    PLANNED_BYTES,
+    TASK_TOP1,
+    Fact,
+    RunSummary,
+    per_item_ms,
+)
 from etui.results import Flag, LatencyStats, RunDocument
 from etui.spec import EAGER
 from etui.wording import flags as flag_wording
@@ -92,6 +100,9 @@ def _columns(documents: Sequence[RunDocument]) -> dict[Fact[Any], int]:
             columns[LATENCY_PER_ITEM] = 1
         if fact is RunSummary.size_bytes and RunSummary.dynamic in varied:
             columns[PLANNED_BYTES] = 1
+        if fact is RunSummary.top1:
+            evaluated = (MEAN_AVERAGE_PRECISION, TASK_TOP1)
+            columns |= {one: 1 for one in evaluated if any(one.read(run) is not None for run in documents)}
     return columns
 
 
@@ -115,6 +126,10 @@ def _eager_row(document: RunDocument, columns: Collection[Fact[Any]]) -> list[st
     )  # fmt: skip
     for fact in shared:
         cells[fact] = fact.text(fact.read(document))
+    task = document.accuracy.task if document.accuracy is not None else None
+    if task is not None and task.evaluation is not None:
+        metric = MEAN_AVERAGE_PRECISION if task.evaluation.metric == "mAP" else TASK_TOP1
+        cells[metric] = fact_cell(metric, 100 * task.evaluation.eager.value)
     cells[LATENCY_PER_ITEM] = LATENCY_PER_ITEM.text(per_item_ms(document.eager_latency_ms, document.batch))
     return [cells.get(fact, text.MISSING) for fact in columns]
 

@@ -100,7 +100,10 @@ def _kind(work: Work) -> str:
 
 
 def _runs(work: Work) -> str:
-    shown = [f"{run.id[:6]} ({run.model} {run.precision}/{run.delegate})" for run in work.runs[:_MOST_RUNS]]
+    shown = [
+        f"{run.id[:6]} ({run.model}{f' {run.precision}/{run.delegate}' if run.precision else ''})"
+        for run in work.runs[:_MOST_RUNS]
+    ]
     more = len(work.runs) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 

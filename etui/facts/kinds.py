@@ -178,6 +178,17 @@ PERCENT = Kind(
     tail=3,
 )
 
+POINTS = Kind(
+    sql="REAL",
+    text=Format(text.number, "points"),
+    cell=Format(text.number, "points"),
+    compared=Format(_unchanged, "points"),
+    cells=6,
+    relative=False,
+    tail=3,
+)
+"""A difference of percentages."""
+
 RATIO = Kind(
     sql="REAL",
     text=Format(text.ratio),

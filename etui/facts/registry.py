@@ -20,6 +20,7 @@ from etui.facts.kinds import (
     MILLISECONDS_INTERVAL,
     NUMBER,
     PERCENT,
+    POINTS,
     RATIO,
     RATIO_INTERVAL,
     SHARE,
@@ -42,6 +43,7 @@ from etui.results import (
     RunDocument,
     SpeedVerdict,
     Status,
+    TaskEvaluation,
     TaskMetric,
     WeightsInfo,
 )
@@ -69,6 +71,21 @@ def _metrics(run: RunDocument) -> Metrics | None:
 
 def _task(run: RunDocument) -> TaskMetric | None:
     return run.accuracy.task if run.accuracy else None
+
+
+def _evaluation(run: RunDocument) -> TaskEvaluation | None:
+    task = _task(run)
+    return task.evaluation if task is not None else None
+
+
+def _percent(found: TaskEvaluation, metric: str) -> float | None:
+    return 100 * found.program.value if found.metric == metric else None
+
+
+def _evaluated(found: TaskEvaluation) -> str:
+    data = found.data
+    split = f" {data.split}" if data.split else ""
+    return f"{found.metric}, {data.name}{split}, {data.images:,} images, {data.sha256[:8]}"
 
 
 def _memory(run: RunDocument) -> Memory | None:
@@ -769,6 +786,25 @@ PLANNED_BYTES: Fact[int | None] = Fact(
     comparison=Comparison(group="memory"),
 )
 
+MEAN_AVERAGE_PRECISION: Fact[float | None] = Fact(
+    name="map_percent",
+    read=_of(_evaluation, lambda found: _percent(found, "mAP")),
+    kind=PERCENT,
+    title="mAP",
+    about="Mean average precision on labelled images in percent",
+    better="higher",
+    comparison=Comparison(group="accuracy"),
+)
+TASK_TOP1: Fact[float | None] = Fact(
+    name="task_top1_percent",
+    read=_of(_evaluation, lambda found: _percent(found, "top-1")),
+    kind=PERCENT,
+    title="task top-1",
+    about="Share of labelled images whose category is found in percent",
+    better="higher",
+    comparison=Comparison(group="accuracy"),
+)
+
 DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
     LATENCY_PER_ITEM,
     Fact(
@@ -840,7 +876,7 @@ DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
     ),
     Fact(
         name="task_metric",
-        read=_of(_task, lambda task: task.program),
+        read=_of(_task, lambda task: task.program if task.evaluation is None else None),
         kind=NUMBER,
         title="task metric",
         better="higher",
@@ -848,10 +884,27 @@ DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
     ),
     Fact(
         name="task_metric_eager",
-        read=_of(_task, lambda task: task.eager),
+        read=_of(_task, lambda task: task.eager if task.evaluation is None else None),
         kind=NUMBER,
         title="task metric of eager",
         better="higher",
+        comparison=Comparison(group="accuracy"),
+    ),
+    MEAN_AVERAGE_PRECISION,
+    TASK_TOP1,
+    Fact(
+        name="task_loss",
+        read=_of(_evaluation, lambda found: -100 * found.difference.value + 0.0),
+        kind=POINTS,
+        title="loss to eager on the task",
+        better="lower",
+        comparison=Comparison(group="accuracy"),
+    ),
+    Fact(
+        name="evaluated_images",
+        read=_of(_evaluation, _evaluated),
+        kind=TEXT,
+        title="task metric and images",
         comparison=Comparison(group="accuracy"),
     ),
     Fact(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from etui.errors import UsageError
+from etui.files.walk import files_below
 
 DataKind = Literal["images", "tensors", "JSON lines"]
 
@@ -19,8 +20,8 @@ _SUFFIXES: dict[DataKind, frozenset[str]] = {
 
 
 def data_files(folder: Path) -> tuple[DataKind, list[Path]]:
-    """Return the kind of a folder's files and those of this kind, sorted, with those in subfolders. Hidden files and
-    files of other kinds are ignored.
+    """Return the kind of a folder's files and those of this kind, sorted, with those in subfolders. Links are
+    followed; hidden files and folders and files of other kinds are ignored.
 
     Raises:
         UsageError: the folder cannot be read, or has no usable files, or files of several kinds.
@@ -31,7 +32,7 @@ def data_files(folder: Path) -> tuple[DataKind, list[Path]]:
             "give a folder with images, .npz or .safetensors files, or .jsonl files",
         )
     try:
-        found = sorted(path for path in folder.rglob("*") if not path.name.startswith(".") and path.is_file())
+        found = sorted(path for path in files_below(folder) if path.is_file())
     except OSError as error:
         raise UsageError(f"cannot read {folder} ({error.strerror})", "check its permissions") from error
     by_kind = {

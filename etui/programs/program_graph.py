@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from etui.insight import TensorSignature
 from etui.model_graph import GraphTensor, GroupCall, ModelGraph, OperatorNode
 from etui.programs.flatbuffer import DamagedFile, Table
-from etui.programs.program import FORWARD, Method, ProgramFile, read_program, root_table
+from etui.programs.program import FORWARD, DelegateData, Method, ProgramFile, read_program, root_table
 from etui.programs.xnnpack import node_kinds
 
 _TENSOR, _TENSOR_LIST, _OPTIONAL_TENSOR_LIST = 5, 10, 11
 _KERNEL_CALL, _DELEGATE_CALL, _MOVE_CALL, _JUMP = 1, 2, 3, 4
 _XNNPACK = "XnnpackBackend"
+
+PARTITION = "partition "
+"""The beginning of the path of a partition in a graph, before its number."""
 
 
 def read_graph(buffer: memoryview, name: str, method: str | None = None) -> ModelGraph:
@@ -101,7 +104,7 @@ class _Reader:
         if not 0 <= index < len(delegates):
             raise DamagedFile(f"is damaged: it calls partition {index} of {len(delegates)}", "lower the model again")
         backend = delegates[index].backend
-        self._groups.append(GroupCall(path=f"partition {index}", type=backend, parent=0, delegated=True))
+        self._groups.append(GroupCall(path=f"{PARTITION}{index}", type=backend, parent=0, delegated=True))
         self._add(backend, len(self._groups) - 1, args, contents=self._contents(index))
 
     def _add(self, operator: str, group: int, args: tuple[int, ...], contents: dict[str, int] | None = None) -> None:
@@ -154,15 +157,25 @@ class _Reader:
 
     def _contents(self, index: int) -> dict[str, int]:
         """Return the operators inside a partition of XNNPACK; empty for other backends, whose formats are their own."""
-        data = self._method.delegates[index]
-        if data.backend != _XNNPACK or data.segment is None or not 0 <= data.segment < len(self._program.segments):
+        data = xnnpack_data(self._program, self._method.delegates[index], self._buffer)
+        if data is None:
             return {}
-        segment = self._program.segments[data.segment]
         try:
-            kinds = node_kinds(bytes(self._buffer[segment.offset : segment.offset + segment.size]))
+            kinds = node_kinds(data)
         except DamagedFile:
             return {}
         return dict(Counter(kind or "other" for kind, _ in kinds).most_common())
+
+
+def xnnpack_data(program: ProgramFile, partition: DelegateData, buffer: memoryview) -> bytes | None:
+    """Return the serialized subgraph of a partition of XNNPACK; None for other backends, whose formats are their own,
+    and if it is not in a segment of the file."""
+    if partition.backend != _XNNPACK or partition.segment is None:
+        return None
+    if not 0 <= partition.segment < len(program.segments):
+        return None
+    segment = program.segments[partition.segment]
+    return bytes(buffer[segment.offset : segment.offset + segment.size])
 
 
 def _operator_name(table: Table) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from etui.programs.flatbuffer import Reader
+from etui.programs.flatbuffer import Reader, Table
 
 _KINDS = (
     "", "Add", "FullyConnected", "Softmax", "Sigmoid", "StaticTranspose", "Clamp", "Conv2d", "Div",
@@ -47,6 +47,19 @@ _EVENTS = {
     "argmax pooling": {"ArgMaxPooling2d"},
     "bankers rounding": {"Floor"},
 }
+_SAME_VALUES = ("Convert", "Copy", "StaticReshape")
+"""The kinds whose result has the values of their input, but for rounding."""
+
+_INPUT_AND_OUTPUT = {
+    "Softmax": (0, 1),
+    "Sigmoid": (0, 1),
+    "Convert": (0, 1),
+    "Copy": (0, 1),
+    "StaticReshape": (2, 3),
+    "FullyConnected": (0, 3),
+}
+"""The fields of a node with the numbers of the values that it reads and writes."""
+
 _MOST_CELLS = 2_000_000
 
 
@@ -56,15 +69,43 @@ def node_kinds(data: bytes) -> list[tuple[str, int]]:
     Raises:
         DamagedFile: the bytes are not an XNNPACK subgraph.
     """
+    return [(_kind(node), node.number(2, "I")) for node in _graph(data).tables(1)]
+
+
+def output_kind(data: bytes) -> str | None:
+    """Return the kind of the node that computes the values of a subgraph's only output, but for copies, reshaping and
+    conversion between types; "" for a kind that is not read here, None if there are several outputs.
+
+    Raises:
+        DamagedFile: the bytes are not an XNNPACK subgraph.
+    """
+    graph = _graph(data)
+    outputs = graph.numbers(5, "I")
+    if len(outputs) != 1:
+        return None
+    made: dict[int, tuple[str, int]] = {}
+    for node in graph.tables(1):
+        kind = _kind(node)
+        call = node.table(1) if kind in _INPUT_AND_OUTPUT else None
+        if call is not None:
+            read, written = _INPUT_AND_OUTPUT[kind]
+            made[call.number(written, "I")] = (kind, call.number(read, "I"))
+    kind, value = "", outputs[0]
+    while value in made and kind in ("", *_SAME_VALUES):
+        kind, value = made.pop(value)
+    return "" if kind in _SAME_VALUES else kind
+
+
+def _graph(data: bytes) -> Table:
     start, size = 0, len(data)
     if data[4:8] == b"XH00":
         start, size = struct.unpack_from("<II", data, 10)
-    graph = Reader(memoryview(data)[start : start + size]).root()
-    nodes = []
-    for node in graph.tables(1):
-        kind = node.number(0, "B")
-        nodes.append((_KINDS[kind] if kind < len(_KINDS) else "", node.number(2, "I")))
-    return nodes
+    return Reader(memoryview(data)[start : start + size]).root()
+
+
+def _kind(node: Table) -> str:
+    kind = node.number(0, "B")
+    return _KINDS[kind] if kind < len(_KINDS) else ""
 
 
 def match_events(events: Sequence[str], nodes: Sequence[tuple[str, int | None]]) -> list[int | None]:

@@ -34,7 +34,7 @@ _CLOCK_SLACK_S = 2.0
 
 
 def end_abandoned(store: Store, own: Claim | None = None) -> list[str]:
-    """End the sessions and analyses of dead runners, and store the results that they kept in files.
+    """End the sessions, analyses and trainings of dead runners, and store the results that they kept in files.
 
     Returns the ids of the runs that were ended. ``own`` is a claim as the calling runner makes them: another claim
     under the same lock belongs to a dead runner.
@@ -54,6 +54,11 @@ def end_abandoned(store: Store, own: Claim | None = None) -> list[str]:
     if gone_analyses:
         store.interrupt_analyses([claim.id for claim in gone_analyses])
         for claim in gone_analyses:
+            RunnerLock(store.path, claim.installation, claim.host).clear()
+    gone_trainings = [claim for claim in store.training_claims() if owner_state(store.path, claim, own) == "gone"]
+    if gone_trainings:
+        store.interrupt_trainings([claim.id for claim in gone_trainings])
+        for claim in gone_trainings:
             RunnerLock(store.path, claim.installation, claim.host).clear()
     return ended
 

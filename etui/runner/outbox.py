@@ -26,6 +26,7 @@ from etui.runner import unsaved_results
 from etui.runner.runner_log import say
 from etui.runner.unsaved_results import UnsavedAnalysis
 from etui.store import Store
+from etui.task_training import TrainedModel, TrainingStatus
 from etui.text import counted, seconds
 
 LOCK_WAIT_S = 0.1
@@ -84,7 +85,7 @@ class Outbox:
             return
         if not event.at:
             event.at = utc_now()
-        self._put(_Item("event", partial(self._store.add_event, self._session, event), event=event))
+        self._put(_Item("event", self._write_of(event), event=event))
 
     def add_block(self, block: Block) -> None:
         """Store a measured block."""
@@ -118,6 +119,9 @@ class Outbox:
     def save_result(self, run_id: str, result: msgspec.Struct) -> None:
         """Store the result of an analysis as part of its run."""
         self._put(_Item("state", partial(self._store.save_result, run_id, result), result=result))
+
+    def _write_of(self, event: Event) -> Callable[[], object]:
+        return partial(self._store.add_event, self._session, event)
 
     # Writing
 
@@ -299,6 +303,26 @@ class Outbox:
         if not self._store.is_in_place():
             self._waiting.clear()
             raise StoreError(f"the database {self._store.path} was removed or replaced", "try again")
+
+
+class TrainingOutbox(Outbox):
+    """The pending writes of a training. A result that the database does not accept is not kept in a file, since the
+    folder of the training has it."""
+
+    def __init__(self, store: Store, training_id: str) -> None:
+        super().__init__(store, "")
+        self._training = training_id
+
+    def set_training_status(self, status: TrainingStatus, error: str | None = None) -> None:
+        """Set the status of the training, if it is live."""
+        self._put(_Item("state", partial(self._store.set_training_status, self._training, status, error)))
+
+    def save_trained(self, result: TrainedModel) -> None:
+        """Store the result of the training."""
+        self._put(_Item("state", partial(self._store.save_trained, self._training, result)))
+
+    def _write_of(self, event: Event) -> Callable[[], object]:
+        return partial(self._store.add_training_event, self._training, event)
 
 
 def _id_of(unsaved: RunDocument | UnsavedAnalysis) -> str:

@@ -73,6 +73,8 @@ async def _make_bundle(session: Session, cache: ProgramCache, shape: Shape, meth
                 cache_dir=str(cache.root),
                 allow_pickle=spec.allow_pickle,
                 data=spec.data,
+                split=spec.split,
+                must_evaluate=spec.must_evaluate,
                 shape=shape,
                 method=method,
             )
@@ -204,7 +206,9 @@ def _prepared_mark(session: Session, cache: ProgramCache, run: Run) -> Path:
     spec = session.spec
     key = program_key(
         bundle_key=" ".join(
-            filter(None, (spec.model, spec.weights, str(spec.seed), spec.data or "", _shape_mark(run)))
+            filter(
+                None, (spec.model, spec.weights, str(spec.seed), spec.data or "", spec.split or "", _shape_mark(run))
+            )
         ),
         recipe=run.variant.precision,
         delegate=run.variant.delegate,

@@ -140,6 +140,7 @@ def origin_of(document: RunDocument) -> Repeated:
         keep_fp32=spec.keep_fp32,
         allow_pickle=spec.allow_pickle,
         data=spec.data,
+        split=spec.split,
         shapes=_shapes_of_program(document, spec),
     )
 
@@ -284,6 +285,7 @@ async def rebuild_program(
                 key=next((key for key in cache.bundle_keys() if key_of(key, stored) == artifact.key), None),
                 allow_pickle=allow_pickle or origin.allow_pickle,
                 data=origin.data,
+                split=origin.split,
                 shape=shape,
                 method=document.method,
             )

@@ -1,4 +1,4 @@
-"""The runner process: execute queued sessions and analyses in order, and exit after being idle for a while."""
+"""The runner process: execute queued sessions, analyses and trainings in order, and exit after an idle while."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from etui.runner.program_cache import ProgramCache
 from etui.runner.runner_lock import RunnerLock
 from etui.runner.runner_log import say
 from etui.runner.session import refuse, run_session
+from etui.runner.training import run_training
 from etui.store import Claim, QueuedAnalysis, QueuedSession, RunnerIdentity, Store
+from etui.task_training import QueuedTraining
 
 POLL_S = 0.05
 UNAVAILABLE_POLL_S, UNAVAILABLE_S = 0.5, 15.0
@@ -88,7 +90,7 @@ def _has_no_claims(database: Path) -> bool:
         return True
     try:
         with Store.open(database) as store:
-            claims = [*store.claims(), *store.analysis_claims()]
+            claims = [*store.claims(), *store.analysis_claims(), *store.training_claims()]
     except EtuiError:
         return False
     here = (socket.gethostname(), installation())
@@ -198,7 +200,10 @@ def _own_claim(identity: RunnerIdentity) -> Claim:
     )
 
 
-async def _run(store: Store, workers: WorkerPool, queued: QueuedSession | QueuedAnalysis) -> None:
+async def _run(store: Store, workers: WorkerPool, queued: QueuedSession | QueuedAnalysis | QueuedTraining) -> None:
+    if isinstance(queued, QueuedTraining):
+        await run_training(store, workers, queued)
+        return
     try:
         cache = ProgramCache(cache_dir())
     except EtuiError as error:

@@ -11,6 +11,7 @@ from etui.catalog.find import find_model
 from etui.errors import EtuiError
 from etui.events import Event, utc_now
 from etui.host.environment import read_environment
+from etui.runner.evaluate import evaluate
 from etui.runner.fork_servers import WorkerPool
 from etui.runner.measure import measure, run_accuracy_and_memory
 from etui.runner.outbox import Outbox
@@ -77,6 +78,7 @@ async def _execute(session: Session, limit: asyncio.Timeout) -> None:
             await _wait_until_quiet(session, limit)
             await measure(session)
             await run_accuracy_and_memory(session)
+            await evaluate(session)
         session.end_all("done", None)
     finally:
         if cache is session.cache:

@@ -140,8 +140,9 @@ class Session:
         """
         return await self.workers.do(job, self.report)
 
-    async def do_for(self, run: Run, job: JobFor[R]) -> R | None:
-        """Return the result of a job done for one run; None if the run was cancelled or failed, and so has ended."""
+    async def do_for(self, run: Run, job: JobFor[R], *, keep_running: bool = False) -> R | None:
+        """Return the result of a job done for one run; None if the run was cancelled or failed, and so has ended. With
+        ``keep_running`` a failure of the job is only a warning."""
         if not run.live:
             return None
         task = asyncio.create_task(self.do(job))
@@ -154,7 +155,10 @@ class Session:
                 raise
             self.end(run, "cancelled", None)
         except WorkerFailed as error:
-            self.fail(run, error)
+            if keep_running and not run.cancelled:
+                self.say("warning", f"{job.doing} failed: {error.without_commands}", run=run, level="warning")
+            else:
+                self.fail(run, error)
         else:
             if not run.cancelled:
                 return result

@@ -269,7 +269,7 @@ class Worker:
                     f"the kernel killed the process while {doing}: out of memory",
                     "free memory on the machine, or choose a smaller model",
                 )
-            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", "measure again")
+            return WorkerFailed(f"the process was killed (SIGKILL) while {doing}", self.job.again)
         if status < 0:
             name = signal.Signals(-status).name
             return WorkerFailed(f"the process crashed ({name}) while {doing}", "the log has its output")

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from etui.analysis.task_metrics import TaskDifferences, TaskMetrics
-from etui.errors import EXIT_TIMED_OUT, EtuiError, UsageError
-from etui.events import Event
-from etui.host.cpus import usable_cores
-from etui.jobs import ScoresJob, ScoresResult
-from etui.services.one_job import JobCrashed, JobFailed, JobTimedOut, run_job
+from etui.errors import UsageError
+from etui.jobs import ScoresResult
+from etui.services.score_images import DEFAULT_THRESHOLD, LIMIT_S, Program, Progress, score_images
 from etui.task_data.labelled_images import Kind, LabelledImages, labelled_images
-from etui.task_data.program_metadata import read_metadata
+from etui.task_data.program_metadata import Outputs, read_metadata
 from etui.task_data.reading import open_labelled_images, splits_of
 from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.analysis.task_metrics import Bools, Floats
 
-LIMIT_S = 3600.0
-DEFAULT_THRESHOLD = 0.5
-
 ThresholdSource = Literal["given", "metadata", "default", "split"]
-Progress = Callable[[str, int, int], object]
-"""Called with a description, and the number of images that are done and of all."""
-
-
-class EvaluationTimedOut(EtuiError):
-    """The evaluation took too long."""
-
-    exit_status = EXIT_TIMED_OUT
-
-
-class Program(NamedTuple):
-    """A program to evaluate: its ``name`` in results, its file, and the delegate that it was lowered for. Its use is in
-    the file ``metadata``; without it, it is that of the catalog's ``model``."""
-
-    name: str
-    path: Path
-    delegate: str
-    metadata: Path | None = None
-    model: str | None = None
+OutputsSource = Literal["given", "metadata", "program", "default"]
 
 
 class DataInfo(msgspec.Struct, frozen=True):
@@ -61,7 +37,7 @@ class DataInfo(msgspec.Struct, frozen=True):
 
 class ProgramEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one program. ``difference`` is from the first program; None for the first, and for programs with
-    other categories.
+    other categories. ``outputs`` is what the program computes, as ``outputs_source`` says; "default" if nothing does.
 
     ``images_per_s`` is the rate from the first batch to the last, while reading images; ``waiting_share`` the part of
     that time in which the program waited for images. Both depend on what else the machine does: they are not a
@@ -78,6 +54,8 @@ class ProgramEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     readers: int
     difference: TaskDifferences | None = None
+    outputs: Outputs = "logits"
+    outputs_source: OutputsSource = "default"
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,16 +86,18 @@ def evaluate_programs(
     seed: int = 0,
     threads: int | None = None,
     limit_s: float = LIMIT_S,
+    outputs: Outputs | None = None,
     progress: Progress = lambda text, done, of: None,
 ) -> Evaluation:
     """Evaluate programs on a split of the data in ``folder``, one after the other.
 
     ``threshold`` "auto" chooses that of each program on another split; None uses that of its metadata, else 0.5.
     ``limit`` uses this number of images of each split, chosen by their content. ``limit_s`` is for each program.
+    ``outputs`` is what all programs compute; None if their metadata or their last operators say it.
 
     Raises:
         UsageError: data, split, threshold and programs do not fit each other.
-        EvaluationTimedOut: a program took longer than ``limit_s`` seconds.
+        ScoringTimedOut: a program took longer than ``limit_s`` seconds.
         EtuiError: an image cannot be read, or a program cannot be loaded or run, or its scores are not numbers.
     """
     from etui.analysis import task_metrics
@@ -142,7 +122,7 @@ def evaluate_programs(
     evaluated: list[ProgramEvaluation] = []
     first: tuple[_Scored, float] | None = None
     for program in programs:
-        done, *chosen_on = _score(program, folder, [data, *others], threads, limit_s, progress)
+        done, *chosen_on = _score(program, folder, [data, *others], threads, limit_s, outputs, progress)
         value, source = _threshold(done.result, threshold)
         for chosen in chosen_on:
             best = task_metrics.best_threshold(chosen.scores, chosen.labels)
@@ -170,6 +150,8 @@ def evaluate_programs(
                 threads=result.threads,
                 readers=result.readers,
                 difference=difference,
+                outputs=result.outputs or "logits",
+                outputs_source=result.outputs_source or "default",
             )
         )
     return Evaluation(
@@ -186,55 +168,21 @@ def _score(
     parts: Sequence[LabelledImages],
     threads: int | None,
     limit_s: float,
+    outputs: Outputs | None,
     progress: Progress,
 ) -> list[_Scored]:
     """Run a program on all images of some splits, which have the same categories, in a process of its own."""
-    import numpy
-
-    name = plain(program.name)
-    cores = usable_cores()
-    running = threads or max(1, cores // 2)
     images = tuple(image.path for data in parts for image in data.images)
-
-    def log(event: Event) -> None:
-        if event.kind == "progress":
-            progress(f"{name}: {event.done:,.0f} of {event.total:,.0f} images", int(event.done or 0), len(images))
-
-    with tempfile.TemporaryDirectory(prefix="etui-") as work:
-        scores = Path(work) / "scores.npy"
-        job = ScoresJob(
-            program=str(program.path.absolute()),
-            delegate=program.delegate,
-            folder=str(folder.absolute()),
-            images=images,
-            categories=parts[0].categories,
-            metadata=None if program.metadata is None else str(program.metadata.absolute()),
-            model=program.model,
-            scores=str(scores),
-            threads=running,
-            readers=max(1, min(16, cores - running)),
-        )
-        progress(f"{name}: loading", 0, len(images))
-        result = _done(job, name, limit_s, log)
-        logits = numpy.load(scores, allow_pickle=False)
-    _refuse_probabilities(name, logits, result.kind)
+    values, result = score_images(
+        program, folder, images, parts[0].categories, threads=threads, limit_s=limit_s, outputs=outputs,
+        kind=parts[0].kind, progress=progress,
+    )  # fmt: skip
     found, at = [], 0
     for data in parts:
         _check_kind(program, result.kind, data)
-        found.append(_labelled(logits[at : at + len(data.images)], data, result))
+        found.append(_labelled(values[at : at + len(data.images)], data, result))
         at += len(data.images)
     return found
-
-
-def _refuse_probabilities(name: str, outputs: Floats, kind: Kind) -> None:
-    from etui.analysis.task_metrics import are_probabilities
-
-    if are_probabilities(outputs, kind):
-        function = "sigmoid" if kind == "multi-label" else "softmax"
-        raise UsageError(
-            f"all outputs of {name} are from 0 to 1, so that they seem to be probabilities, not logits",
-            f"export the model without its last {function}, which etui evaluate applies itself",
-        )
 
 
 def _check_kind(program: Program, kind: Kind, data: LabelledImages) -> None:
@@ -245,39 +193,20 @@ def _check_kind(program: Program, kind: Kind, data: LabelledImages) -> None:
         )
 
 
-def _labelled(logits: Floats, data: LabelledImages, result: ScoresResult) -> _Scored:
+def _labelled(values: Floats, data: LabelledImages, result: ScoresResult) -> _Scored:
     """Return the probabilities with the labels. Of multi-label programs only the categories of the data are evaluated:
     whether an image has others is not known."""
     import numpy
 
-    from etui.analysis.task_metrics import probabilities
-
     places = list(result.places)
     if data.kind == "multi-label":
-        logits, columns = logits[:, places], list(range(len(places)))
+        values, columns = values[:, places], list(range(len(places)))
     else:
         columns = places
-    labels = numpy.zeros(logits.shape, dtype=bool)
+    labels = numpy.zeros(values.shape, dtype=bool)
     for row, image in enumerate(data.images):
         labels[row, [columns[label] for label in image.labels]] = True
-    return _Scored(probabilities(logits, data.kind), labels, result)
-
-
-def _done(job: ScoresJob, name: str, limit_s: float, log: Callable[[Event], None]) -> ScoresResult:
-    try:
-        return run_job(job, limit_s=limit_s, log=log)
-    except JobFailed as error:
-        kind = UsageError if error.kind == "UsageError" else EtuiError
-        raise kind(error.message, "" if "log has" in error.hint else error.hint) from error
-    except JobTimedOut as error:
-        raise EvaluationTimedOut(
-            f"evaluating {name} took longer than {limit_s:g} s", "set a longer limit with --timeout, or use --limit"
-        ) from error
-    except JobCrashed as error:
-        raise EtuiError(
-            error.message.replace("the program", name, 1),
-            "free memory on the machine" if error.killed else f"check {name} with etui inspect",
-        ) from error
+    return _Scored(values, labels, result)
 
 
 def _threshold(result: ScoresResult, given: float | Literal["auto"] | None) -> tuple[float, ThresholdSource]:

@@ -20,7 +20,7 @@ _RUNNER = "etui.runner"
 
 
 class UsedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A live run, or the run of a live analysis."""
+    """A live run, the run of a live analysis, or a live training, which has no precision and no delegate."""
 
     id: str
     model: str
@@ -30,8 +30,8 @@ class UsedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A session or an analysis in a queue: ``kind`` is session, profile or gap. ``pid`` and ``host`` are those of the
-    runner that has begun it; None while it waits."""
+    """A session, an analysis or a training in a queue: ``kind`` is session, profile, gap or training. ``pid``
+    and ``host`` are those of the runner that has begun it; None while it waits."""
 
     kind: str
     created_at: str

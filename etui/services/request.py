@@ -16,7 +16,7 @@ from msgspec import field as option
 from etui.catalog.delegates import BASELINES, RECORDS, is_listed
 from etui.catalog.find import Model, UserModel, canonical, find_delegate, find_model, find_precision, impossible
 from etui.catalog.precisions import AS_IS, PRECISIONS
-from etui.errors import UsageError
+from etui.errors import EtuiError, UsageError
 from etui.files.data_files import data_files
 from etui.files.hashing import file_stamp
 from etui.host.cpus import usable_cores
@@ -55,6 +55,8 @@ FieldName = Literal[
     "keep_fp32",
     "wait_quiet",
     "data",
+    "split",
+    "tolerance",
     "priority",
     "input_size",
     "batch",
@@ -105,6 +107,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     allow_pickle: bool = False
     baselines: tuple[str, ...] = option(default=(), name="baseline")
     data: Annotated[str, Meta(extra={"path_keywords": ()})] | None = None
+    split: str | None = None
+    tolerance: tuple[str, ...] = ()
     priority: Priority = "normal"
     input_size: tuple[int | str, ...] = ()
     batch: tuple[AtLeast1, ...] = ()
@@ -357,6 +361,45 @@ def check_data(text: str | None) -> str | None:
     return str(path)
 
 
+def drop_limits(tolerance: Iterable[str]) -> dict[str, float]:
+    """Return the limits of texts such as ``map_drop=1``, in percentage points. Raises FieldError for another text."""
+    found: dict[str, float] = {}
+    for text in tolerance:
+        name, _, value = text.partition("=")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = -1.0
+        if name.strip() not in {"map_drop", "top1_drop"} or not 0 <= limit <= 100:
+            raise FieldError(
+                "tolerance",
+                f"{text[:30]!r} is not a tolerance",
+                "give map_drop=N or top1_drop=N, the largest loss in percentage points",
+            )
+        found[name.strip()] = limit
+    return found
+
+
+def check_split(data: str | None, split: str | None, limits: Mapping[str, float]) -> str | None:
+    """Return the name of a split. Raises FieldError if there is no data to evaluate on, or it has no such split."""
+    split = (split or "").strip() or None
+    if data is None and split is not None:
+        raise FieldError("split", "a split needs labelled images", "give their folder with --data")
+    if data is None and limits:
+        raise FieldError("tolerance", f"{min(limits)} needs labelled images", "give their folder with --data")
+    if data is not None and (split is not None or limits):
+        from etui.task_data.evaluation_split import VALIDATION
+        from etui.task_data.reading import list_images, splits_of
+
+        try:
+            if splits_of(Path(data)):
+                list_images(Path(data), split or VALIDATION)
+        except EtuiError as error:
+            field: FieldName = "data" if split is None else "split"
+            raise FieldError(field, error.message, error.hint, screen_hint=error.screen_hint) from error
+    return split
+
+
 def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]) -> tuple[str, ...]:
     """Return the modules to keep in FP32, unique and sorted. Raises FieldError if no variant is quantized. Whether the
     model has these modules is only checked when it is loaded."""
@@ -446,6 +489,7 @@ def specification(
                 screen_hint="choose no",
             )
     variants = tuple(with_baselines(model, variants, options.baselines))
+    data, limits = check_data(options.data), drop_limits(options.tolerance)
     return SessionSpec(
         model=model.reference,
         variants=variants,
@@ -463,6 +507,9 @@ def specification(
         keep_fp32=check_kept(model, variants, options.keep_fp32),
         wait_quiet_min=wait_quiet_min(options.wait_quiet_min),
         allow_pickle=options.allow_pickle,
-        data=check_data(options.data),
+        data=data,
+        split=check_split(data, options.split, limits),
+        map_drop=limits.get("map_drop"),
+        top1_drop=limits.get("top1_drop"),
         priority=options.priority,
     )

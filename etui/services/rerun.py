@@ -42,6 +42,7 @@ def spec_keeping_fp32(document: RunDocument, trust: Trust, modules: Sequence[str
         wait_quiet_min=wait_quiet_min(None),
         allow_pickle=origin.allow_pickle,
         data=origin.data,
+        split=origin.split,
         keep_fp32=check_kept(model, variants, (*origin.keep_fp32, *modules)),
     )
 

@@ -96,6 +96,8 @@ class ProgressTracker:
         self._boundary: datetime | None = None
         """When the current block began."""
         self._block_left_s: float | None = None
+        self._evaluated_left_s: float | None = None
+        """What the evaluation on labelled images reported last."""
         self._stage, self._step, self._doing, self._since = "", "starting", "starting", ""
         self._share = 0.0
         self.progress: SessionProgress | None = None
@@ -188,6 +190,8 @@ class ProgressTracker:
             self._doing = event.message
         self._stage = event.stage or self._stage
         self._since = self._since if event.stage != "measure" else ""
+        if event.stage == "evaluate":
+            self._evaluated_left_s = event.left_s
         if event.stage != "measure":
             return
         begin, _, _ = event.message.partition(":")
@@ -262,6 +266,8 @@ class ProgressTracker:
         """Return the seconds until the share is expected to reach the end of the current step, and that share."""
         if not self._live() or self._stage in ("", "wait"):
             return 0.0, 0.0
+        if self._stage == "evaluate":
+            return (self._evaluated_left_s, 1.0) if self._evaluated_left_s else (0.0, 0.0)
         if self._stage == "accuracy" or self._checked:
             return (self._checks_s() if self._spent_s else _CHECKS_S), 1.0
         if self._stage != "measure":
@@ -280,6 +286,8 @@ class ProgressTracker:
     def _left_s(self, now: datetime) -> float | None:
         if not self._live():
             return 0.0
+        if self._stage == "evaluate":
+            return self._evaluated_left_s
         if self._stage == "accuracy" or self._checked:
             return None if self.progress is None else self.progress.left_at(now)
         if self._stage in ("", "wait"):

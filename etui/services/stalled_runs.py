@@ -11,6 +11,7 @@ from etui.paths import installation
 from etui.runner.abandoned_work import owner_state
 from etui.runner.runner_lock import RunnerLock
 from etui.store import Claim, QueuedSession, Store
+from etui.task_training import QueuedTraining
 from etui.text import plain
 
 _PARTS = re.compile(
@@ -57,14 +58,28 @@ def stall_of_session(store: Store, session: QueuedSession) -> StallReason | None
     return None if claim is None else stall_of_claim(store, claim, run)
 
 
-def stall_of_claim(store: Store, claim: Claim, run: str) -> StallReason | None:
-    """Return a reason if the state of the runner with this claim is unknown, else None."""
+def stall_of_training(store: Store, training: QueuedTraining) -> StallReason | None:
+    """Return why a live training makes no progress; None if it has ended or its runner is alive.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    if not training.live:
+        return None
+    if training.claimed_by is None:
+        return _stall_of_waiting(store, training.box, training.installation, training.id, "training")
+    claim = next((claim for claim in store.training_claims() if claim.id == training.id), None)
+    return None if claim is None else stall_of_claim(store, claim, training.id, "training")
+
+
+def stall_of_claim(store: Store, claim: Claim, run: str, what: str = "run") -> StallReason | None:
+    """Return a reason if the state of the runner with this claim is unknown, else None. ``what`` names the work."""
     if owner_state(store.path, claim) != "unknown":
         return None
     return StallReason(
-        plain(f"run {run[:6]} is measured by process {claim.pid} of {claim.user} on {claim.host}, "
+        plain(f"{what} {run[:6]} is executed by process {claim.pid} of {claim.user} on {claim.host}, "
               "whose state is not visible from here"),
-        f"if that process has ended, `etui cancel --force {run[:6]}` ends the run",
+        f"if that process has ended, `etui cancel --force {run[:6]}` ends the {what}",
     )  # fmt: skip
 
 
@@ -86,7 +101,7 @@ def stalled_session_lines(store: Store) -> list[str]:
     return [f"{stalls[0].why}{more}; {stalls[0].next_step}"]
 
 
-def _stall_of_waiting(store: Store, box: str, queued_for: str, run: str) -> StallReason | None:
+def _stall_of_waiting(store: Store, box: str, queued_for: str, run: str, what: str = "run") -> StallReason | None:
     here, own = socket.gethostname(), installation()
     if box in ("", here) and queued_for in ("", own):
         return None
@@ -95,11 +110,11 @@ def _stall_of_waiting(store: Store, box: str, queued_for: str, run: str) -> Stal
     cancel = f"or cancel it: etui cancel {run[:6]}"
     if box not in ("", here):
         return StallReason(
-            plain(f"run {run[:6]} waits for a runner on {box}, where it was queued, and none is visible from here"),
+            plain(f"{what} {run[:6]} waits for a runner on {box}, where it was queued, and none is visible from here"),
             f"run any etui command there, {cancel}",
         )
     return StallReason(
-        f"run {run[:6]} waits for a runner with the settings it was queued with, and none is alive"
+        f"{what} {run[:6]} waits for a runner with the settings it was queued with, and none is alive"
         f" ({_differing(queued_for, own)})",
         f"run any etui command with those settings, {cancel}",
     )

@@ -21,7 +21,7 @@ from etui.analysis.disturbance import session_share
 from etui.analysis.keep_fp32 import kept_in
 from etui.analysis.shape_range import shape_range
 from etui.facts import RunSummary
-from etui.history import UNKNOWN, Configuration, History, Point
+from etui.history import UNKNOWN, Configuration, History, Point, TaskPoint
 from etui.results import (
     LIVE_STATUSES,
     Block,
@@ -79,6 +79,31 @@ class _Circumstances(msgspec.Struct, frozen=True):
     arithmetic: str | None = None
     session: SessionInfo | None = None
     repeats: str | None = None
+
+
+class _Images(msgspec.Struct, frozen=True):
+    sha256: str
+
+
+class _Evaluation(msgspec.Struct, frozen=True):
+    data: _Images
+
+
+class _Task(msgspec.Struct, frozen=True):
+    name: str
+    program: float
+    eager: float
+    evaluation: _Evaluation | None = None
+
+
+class _Accuracy(msgspec.Struct, frozen=True):
+    task: _Task | None = None
+
+
+class _Evaluated(msgspec.Struct, frozen=True):
+    """The metric of a task in a run's detail."""
+
+    accuracy: _Accuracy | None = None
 
 
 def similar(model: str, precision: str, delegate: str) -> list[Condition]:
@@ -273,7 +298,16 @@ def _point(row: sqlite3.Row, disturbed: float) -> Point:
         flags=msgspec.json.decode(row["flags"], type=list[str]),
         error=row["error"],
         software=software,
+        task=_task(row),
     )
+
+
+def _task(row: sqlite3.Row) -> TaskPoint | None:
+    accuracy = msgspec.json.decode(row["detail"], type=_Evaluated).accuracy
+    task = accuracy.task if accuracy is not None else None
+    if task is None or task.evaluation is None:
+        return None
+    return TaskPoint(metric=task.name, program=task.program, eager=task.eager, images=task.evaluation.data.sha256)
 
 
 def _interval(row: sqlite3.Row, side: str) -> Interval | None:

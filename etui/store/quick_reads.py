@@ -35,7 +35,8 @@ class BriefRun(NamedTuple):
 
 
 class LiveWork(NamedTuple):
-    """A session or an analysis (``kind``: session, profile or gap) that has not ended, with its live runs, or its run.
+    """A session, an analysis or a training (``kind``: session, profile, gap or training) that has not ended, with its
+    live runs, or its run. A training is its own run, without a precision and a delegate.
     ``pid``, ``host`` and ``user`` are those of the runner that claimed it; None and empty while it is waiting."""
 
     id: str
@@ -104,7 +105,7 @@ def runs_of_programs(database: Path, keys: Sequence[str]) -> dict[str, list[Brie
 
 
 def live_work(database: Path) -> list[LiveWork]:
-    """Return the unfinished sessions that have live runs, and the live analyses, oldest first."""
+    """Return the unfinished sessions that have live runs, and the live analyses and trainings, oldest first."""
     columns = ", ".join(f"runs.{name}" for name in BriefRun._fields)
     sessions = (
         "SELECT sessions.id, 'session', sessions.created_at, claimed_pid, claimed_host, claimed_user,"  # noqa: S608
@@ -118,7 +119,11 @@ def live_work(database: Path) -> list[LiveWork]:
         " ORDER BY passes.created_at, passes.rowid"
     )
     found: dict[str, LiveWork] = {}
-    for query in (sessions, analyses):
+    trainings = (
+        "SELECT id, 'training', queued_at, claimed_pid, claimed_host, claimed_user, id, model, '', '', status,"
+        " created_at FROM trainings WHERE status IN ('queued', 'running') ORDER BY queued_at, rowid"
+    )
+    for query in (sessions, analyses, trainings):
         for work_id, kind, created_at, pid, host, user, *run in _read(database, query, ()):
             work = LiveWork(
                 id=str(work_id),

@@ -348,6 +348,56 @@ CREATE TABLE training_checks (
 """0009_training_checks: training checks with their losses. ``reference`` is what the model is found by; ``passed`` is
 NULL if the check ended with an error."""
 
+TRAININGS = (
+    """
+CREATE TABLE trainings (
+    id TEXT PRIMARY KEY,
+    status TEXT NOT NULL,
+    cancel_requested INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL,
+    queued_at TEXT NOT NULL,
+    started_at TEXT,
+    finished_at TEXT,
+    model TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    request TEXT NOT NULL,
+    result TEXT,
+    error TEXT,
+    etui_version TEXT NOT NULL,
+    installation TEXT NOT NULL DEFAULT '',
+    box TEXT,
+    claimed_by TEXT,
+    claimed_pid INTEGER,
+    claimed_host TEXT,
+    claimed_user TEXT
+)""",
+    "CREATE INDEX trainings_live ON trainings(queued_at) WHERE status IN ('queued', 'running')",
+    """
+CREATE TABLE training_epochs (
+    training TEXT NOT NULL REFERENCES trainings(id) ON DELETE CASCADE,
+    epoch INTEGER NOT NULL,
+    figures TEXT NOT NULL,
+    PRIMARY KEY (training, epoch)
+) WITHOUT ROWID""",
+    """
+CREATE TABLE training_events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    training TEXT NOT NULL REFERENCES trainings(id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    at TEXT NOT NULL,
+    level TEXT NOT NULL,
+    message TEXT NOT NULL,
+    stage TEXT,
+    done REAL,
+    total REAL,
+    left_s REAL,
+    step TEXT
+)""",
+    "CREATE INDEX training_events_training ON training_events(training, id)",
+)
+"""0010_trainings: trainings of classifiers in the queue, the figures of their epochs, and their logs. A training that
+is resumed is queued again, at ``queued_at``."""
+
 MIGRATIONS = {
     "0001_first": FIRST,
     "0002_pages": PAGES,
@@ -358,5 +408,6 @@ MIGRATIONS = {
     "0007_interval_width": INTERVAL_WIDTH,
     "0008_shapes": SHAPES,
     "0009_training_checks": TRAINING_CHECKS,
+    "0010_trainings": TRAININGS,
 }
 """All migrations by name, in order. A released entry never changes; a new one is added at the end."""

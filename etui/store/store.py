@@ -25,6 +25,7 @@ from etui.store import (
     queue,
     run_pages,
     training_checks,
+    trainings,
 )
 from etui.store.analysis_queue import QueuedAnalysis
 from etui.store.batches import in_batches
@@ -33,6 +34,7 @@ from etui.store.database import Database
 from etui.store.opening import open_database
 from etui.store.queue import Claim, QueuedSession, RunnerIdentity
 from etui.store.run_pages import Glimpse, Page, Sorting, Window
+from etui.task_training import QueuedTraining, TrainedModel, TrainingRequest, TrainingStatus
 from etui.training_check import CheckSummary, StoredCheck
 
 if TYPE_CHECKING:
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 RUNNER_GONE = "the runner that measured it is gone"
 ANALYSIS_RUNNER_GONE = "its runner is gone"
+
+Claimed = QueuedSession | QueuedAnalysis | QueuedTraining
+"""Work that a runner claims."""
 
 _BATCH = 1_000
 """How many summaries ``Store.newest`` reads at a time."""
@@ -121,10 +126,16 @@ class Store:
     # The queue: methods for runners
 
     def has_waiting_work(self, host: str, installation: str) -> bool:
-        """Whether a session or an analysis is waiting that a runner of this host and installation could claim."""
+        """Whether a session, an analysis or a training is waiting that a runner of this host and installation could
+        claim."""
         with self._database.read() as connection:
-            return queue.has_waiting_sessions(connection, host, installation) or analysis_queue.has_waiting_analyses(
-                connection, host, installation
+            return any(
+                has_waiting(connection, host, installation)
+                for has_waiting in (
+                    queue.has_waiting_sessions,
+                    analysis_queue.has_waiting_analyses,
+                    trainings.has_waiting,
+                )
             )
 
     def claims(self) -> list[Claim]:
@@ -143,14 +154,15 @@ class Store:
             return queue.waiting_sessions(connection)
 
     def waiting_hosts(self, installation: str) -> set[str]:
-        """Return the hosts for whose runner of this installation a session or an analysis is waiting."""
+        """Return the hosts for whose runner of this installation work is waiting."""
         with self._database.read() as connection:
-            return queue.waiting_hosts(connection, installation)
+            return queue.waiting_hosts(connection, installation) | trainings.waiting_hosts(connection, installation)
 
     def take_over(self, old: str, new: str, installation: str) -> None:
-        """Reassign the waiting sessions and analyses of this installation from host ``old`` to host ``new``."""
+        """Reassign the waiting work of this installation from host ``old`` to host ``new``."""
         with self._database.write() as connection:
             queue.take_over(connection, old, new, installation)
+            trainings.take_over(connection, old, new, installation)
 
     def end_left(self, session_id: str, left: Iterable[RunDocument], error: str = RUNNER_GONE) -> list[str]:
         """Finish the session of a dead runner and return the runs that were live. Each of the documents ``left`` is
@@ -248,17 +260,20 @@ class Store:
         with self._database.write() as connection:
             return analysis_queue.request_analysis_cancel(connection, analysis_ids, error)
 
-    def claim_next(self, owner: RunnerIdentity) -> QueuedSession | QueuedAnalysis | None:
-        """Claim the oldest session or analysis that ``owner`` may claim; ``runs`` of a session are those still to be
-        measured. None if nothing is waiting."""
+    def claim_next(self, owner: RunnerIdentity) -> QueuedSession | QueuedAnalysis | QueuedTraining | None:
+        """Claim the oldest session, analysis or training that ``owner`` may claim; ``runs`` of a session are those
+        still to be measured. None if nothing is waiting."""
+        queues: tuple[tuple[Callable[..., str | None], Callable[..., Claimed | None]], ...] = (
+            (queue.oldest_waiting, queue.claim_next_session),
+            (analysis_queue.oldest_waiting, analysis_queue.claim_next_analysis),
+            (trainings.oldest_waiting, trainings.claim_next),
+        )
         with self._database.write() as connection:
-            analysis = analysis_queue.oldest_waiting(connection, owner)
-            session = queue.oldest_waiting(connection, owner)
-            if analysis is not None and (session is None or analysis < session):
-                claimed = analysis_queue.claim_next_analysis(connection, owner)
-                if claimed is not None:
+            waiting = [(at, claim) for oldest, claim in queues if (at := oldest(connection, owner)) is not None]
+            for _, claim in sorted(waiting, key=lambda one: one[0]):
+                if (claimed := claim(connection, owner)) is not None:
                     return claimed
-            return queue.claim_next_session(connection, owner)
+            return None
 
     def analysis_cancel_requested(self, analysis_id: str) -> bool:
         """Whether cancellation of this analysis was requested, or its run was deleted."""
@@ -286,6 +301,92 @@ class Store:
         is not an error."""
         with self._database.write() as connection:
             documents.save_result(connection, run_id, result)
+
+    # Trainings, in the queue with the sessions
+
+    def add_training(self, request: TrainingRequest, *, box: str, installation: str = "") -> QueuedTraining:
+        """Queue a training. Raises UsageError if a live one writes into the same folder."""
+        with self._database.write() as connection:
+            return trainings.add(connection, request, box, installation)
+
+    def queue_training_again(
+        self, training_id: str, request: TrainingRequest, *, box: str, installation: str = ""
+    ) -> QueuedTraining:
+        """Queue a training that has ended again, to resume it. Raises UsageError if it is live."""
+        with self._database.write() as connection:
+            return trainings.queue_again(connection, training_id, request, box, installation)
+
+    def training(self, prefix: str) -> QueuedTraining:
+        """Return the training whose id begins with ``prefix``. Raises UsageError if there is none, or several are
+        found."""
+        with self._database.read() as connection:
+            return trainings.get(connection, trainings.resolve(connection, prefix))
+
+    def trainings(self) -> list[QueuedTraining]:
+        """Return all trainings, newest first."""
+        with self._database.read() as connection:
+            return trainings.trainings(connection)
+
+    def live_trainings(self) -> list[QueuedTraining]:
+        """Return the queued and running trainings, in the order of the queue."""
+        with self._database.read() as connection:
+            return trainings.trainings(connection, live_only=True)
+
+    def has_live_trainings(self) -> bool:
+        """Whether a training is queued or running."""
+        with self._database.read() as connection:
+            return trainings.has_live(connection)
+
+    def delete_training(self, training_id: str) -> None:
+        """Delete a training with its log; its files stay. Raises UsageError if it does not exist or is live."""
+        with self._database.write() as connection:
+            trainings.delete(connection, training_id)
+
+    def request_training_cancel(self, training_ids: Sequence[str], error: str | None = None) -> list[str]:
+        """Request cancellation of trainings and return which of them were live. One that no runner has claimed ends at
+        once; ``error`` is the reason if the user did not request it."""
+        with self._database.write() as connection:
+            return trainings.request_cancel(connection, training_ids, error)
+
+    def training_cancel_requested(self, training_id: str) -> bool:
+        """Whether cancellation of this training was requested."""
+        with self._database.read() as connection:
+            return trainings.cancel_requested(connection, training_id)
+
+    def set_training_status(self, training_id: str, status: TrainingStatus, error: str | None = None) -> None:
+        """Set the status of a live training and when it started or finished; one that has ended is not changed."""
+        with self._database.write() as connection:
+            trainings.set_status(connection, training_id, status, error)
+
+    def save_trained(self, training_id: str, result: TrainedModel) -> None:
+        """Store the result of a training."""
+        with self._database.write() as connection:
+            trainings.save_result(connection, training_id, result)
+
+    def training_claims(self) -> list[Claim]:
+        """Return the live trainings that runners have claimed, oldest first."""
+        with self._database.read() as connection:
+            return trainings.claims(connection)
+
+    def interrupt_trainings(self, training_ids: Iterable[str], error: str = ANALYSIS_RUNNER_GONE) -> None:
+        """End those of these trainings that are live as interrupted, with an event in their logs."""
+        with self._database.write() as connection:
+            for training_id in training_ids:
+                trainings.interrupt(connection, training_id, error)
+
+    def add_training_event(self, training_id: str, event: Event) -> int:
+        """Append an event to the log of a training and return its id. It can be lost in a power failure."""
+        with self._database.write(durable=False) as connection:
+            return trainings.add_event(connection, training_id, event)
+
+    def training_events_after(self, training_id: str, last_id: int = 0) -> list[Event]:
+        """Return the events of a training after ``last_id``."""
+        with self._database.read() as connection:
+            return trainings.events_after(connection, training_id, last_id)
+
+    def has_live_work(self) -> bool:
+        """Whether a run, an analysis or a training is queued or running."""
+        return bool(self.live_run_ids() or self.live_analyses() or self.has_live_trainings())
 
     # Reading
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+_NARROW = 100
+"""An image with such a ratio of its sides is not scaled as a whole, which would need too much memory."""
+
 
 class Preprocessing(msgspec.Struct, frozen=True):
     """How an image becomes an input. ``size`` is (height, width) in pixels; ``mean`` and ``std`` are those of the
@@ -30,6 +33,8 @@ class Preprocessing(msgspec.Struct, frozen=True):
     ``resize`` is how an image of another aspect ratio becomes ``size``: ``crop`` scales it until it covers ``size`` and
     cuts off what is beyond, equally on both sides; ``stretch`` scales height and width separately, so that no object is
     cut off. Both use Pillow's filter ``interpolation``, which averages over all pixels when it makes an image smaller.
+    With ``shorter_side``, ``crop`` scales the shorter side to this number of pixels, at least the larger one of
+    ``size``, and cuts the centre out of it, as torchvision's ``Resize`` and ``CenterCrop`` do.
     """
 
     size: tuple[int, int]
@@ -37,6 +42,7 @@ class Preprocessing(msgspec.Struct, frozen=True):
     std: tuple[float, float, float] = IMAGENET_STD
     resize: Literal["crop", "stretch"] = "crop"
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    shorter_side: int | None = None
 
 
 def image_array(path: Path, preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -66,9 +72,16 @@ def resized(picture: Any, preprocessing: Preprocessing) -> Any:
     height, width = preprocessing.size
     bicubic = preprocessing.interpolation == "bicubic"
     method = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
-    if preprocessing.resize == "crop":
+    if preprocessing.resize == "stretch":
+        return picture.resize((width, height), method)
+    shorter, longer = sorted(picture.size)
+    if preprocessing.shorter_side is None or longer > _NARROW * shorter:
         return ImageOps.fit(picture, (width, height), method)
-    return picture.resize((width, height), method)
+    # The same rounding as in torchvision's Resize and CenterCrop.
+    sides = (preprocessing.shorter_side, preprocessing.shorter_side * longer // shorter)
+    scaled = picture.resize(sides if picture.width <= picture.height else sides[::-1], method)
+    left, top = round((scaled.width - width) / 2), round((scaled.height - height) / 2)
+    return scaled.crop((left, top, left + width, top + height))
 
 
 def open_picture(path: Path) -> Any:

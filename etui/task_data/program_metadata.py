@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -13,11 +14,16 @@ from etui.task_data.preprocessing import Preprocessing
 from etui.text import plain
 
 _SUFFIX = ".task.json"
+_LONGEST = 1 << 16
+
+
+Outputs = Literal["logits", "probabilities"]
 
 
 class TaskMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """How a program is used. Its first output has the shape [N, C] with the logits of ``categories`` in their order;
-    the probability of a category is their sigmoid (``kind`` is multi-label) or softmax (single-label).
+    the probability of a category is their sigmoid (``kind`` is multi-label) or softmax (single-label). With ``outputs``
+    probabilities, the program itself has applied that; None is not known.
 
     ``threshold`` is the probability from which a category counts as predicted, None if it was not chosen. ``model`` is
     the name of the model, ``data_name``, ``data_split`` and ``data_sha256`` the data that it was trained on; empty if
@@ -32,6 +38,7 @@ class TaskMetadata(msgspec.Struct, frozen=True, kw_only=True):
     data_name: str = ""
     data_split: str = ""
     data_sha256: str = ""
+    outputs: Outputs | None = None
 
 
 def metadata_path(program: Path) -> Path:
@@ -74,6 +81,9 @@ def _problem(metadata: TaskMetadata) -> str:
         return "its categories are not different names"
     if min(metadata.preprocessing.size) < 1 or not all(value > 0 for value in metadata.preprocessing.std):
         return "the size or the standard deviation of its preprocessing is not positive"
+    prepared = metadata.preprocessing
+    if prepared.shorter_side is not None and not max(prepared.size) <= prepared.shorter_side <= _LONGEST:
+        return "the shorter side of its preprocessing does not cover its size"
     if metadata.threshold is not None and not 0 <= metadata.threshold <= 1:
         return "its threshold is not from 0 to 1"
     return ""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from etui.errors import PreparationError, UsageError
 from etui.files.data_files import IMAGE_SUFFIXES
 from etui.files.hashing import file_hash
+from etui.files.walk import files_below
 from etui.task_data.coco_annotations import read_coco
 from etui.task_data.labelled_images import Kind, LabelledImage, LabelledImages, labelled_images
 from etui.text import counted, plain
@@ -60,6 +61,16 @@ def splits_of(folder: Path) -> tuple[str, ...]:
     """
     coco = _coco_splits(folder)
     return coco if coco else _folder_splits(folder)
+
+
+def check_split(folder: Path, split: str) -> None:
+    """Check that a data set with splits has this one, without reading its images or annotations.
+
+    Raises:
+        UsageError: the folder has no labelled images, or not this split.
+    """
+    if splits_of(folder):
+        _found_split(folder, split)
 
 
 def list_images(folder: Path, split: str | None) -> Listing:
@@ -172,11 +183,14 @@ def _list_folders(folder: Path, split: str | None) -> Listing:
     root = folder if split is None else folder / split
     images = []
     for place, category in enumerate(categories):
-        files = (root / category).rglob("*") if (root / category).is_dir() else ()
-        for file in files:
-            # Hidden folders have thumbnails and copies, as .ipynb_checkpoints.
-            if _is_image(file) and not any(part.startswith(".") for part in file.relative_to(root / category).parts):
-                images.append(LabelledImage(file.relative_to(folder).as_posix(), (place,)))
+        if not (root / category).is_dir():
+            continue
+        try:
+            # Hidden folders, which this leaves out, have thumbnails and copies, as .ipynb_checkpoints.
+            files = [file for file in files_below(root / category) if file.suffix.lower() in IMAGE_SUFFIXES]
+        except OSError as error:
+            raise _unreadable(root / category, error) from error
+        images += [LabelledImage(file.relative_to(folder).as_posix(), (place,)) for file in files]
     images.sort(key=lambda image: image.path)
     return Listing("single-label", _name(folder), split, tuple(categories), tuple(images))
 
@@ -194,7 +208,13 @@ def _entries(folder: Path) -> list[Path]:
     except NotADirectoryError as error:
         raise UsageError(f"{plain(str(folder))} is not a folder", _LAYOUTS) from error
     except OSError as error:
-        raise UsageError(f"cannot read {plain(str(folder))} ({error.strerror})", "check its permissions") from error
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"cannot read {plain(str(error.filename or folder))} ({error.strerror or error})", "check its permissions"
+    )
 
 
 def _name(folder: Path) -> str:

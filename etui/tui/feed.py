@@ -24,6 +24,7 @@ from etui.services.progress_state import SessionProgress
 from etui.services.queue_estimate import Durations
 from etui.services.session_progress import ProgressTracker, tracker_of
 from etui.store import Condition, QueuedSession, Store
+from etui.task_training import QueuedTraining
 from etui.tui.database import Database
 from etui.tui.error_text import to_text
 from etui.tui.workers import Rest, in_daemon_thread
@@ -60,14 +61,16 @@ class LiveSession(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The queue, and the changes since the previous snapshot.
 
-    ``sessions`` are the live ones, oldest first; ``events`` the new events by session id (for a new session, the newest
-    ones); ``ended`` the ids of runs that are no longer live; ``changed`` whether the database was written to;
-    ``version`` counts those changes. With a ``problem`` (a message) the other fields keep their last values.
+    ``sessions`` and ``trainings`` are the live ones, oldest first; ``events`` the new events by session id (for a new
+    session, the newest ones); ``ended`` the ids of runs that are no longer live; ``changed`` whether the database was
+    written to; ``version`` counts those changes. With a ``problem`` (a message) the other fields keep their last
+    values.
     """
 
     version: int
     host: HostFacts
     sessions: tuple[LiveSession, ...] = ()
+    trainings: tuple[QueuedTraining, ...] = ()
     events: Mapping[str, tuple[Event, ...]] = {}
     ended: tuple[str, ...] = ()
     changed: bool = False
@@ -115,6 +118,7 @@ class Feed:
         self._has_queue = False
         """Whether a session waits behind another one, so that it is of interest how long they take."""
         self._sessions: tuple[LiveSession, ...] = ()
+        self._trainings: tuple[QueuedTraining, ...] = ()
         self._host = HostWatch()
         self._host_facts = self._host.read()
         self._problem: str | None = None
@@ -174,7 +178,8 @@ class Feed:
 
     def _rest_s(self) -> float:
         if not self._sessions:
-            return IDLE_LOOK_S
+            # A training writes its progress several times a second.
+            return MEASURING_LOOK_S if self._trainings else IDLE_LOOK_S
         progress = self._sessions[0].progress
         return MEASURING_LOOK_S if progress is not None and progress.is_measuring else LIVE_LOOK_S
 
@@ -200,6 +205,7 @@ class Feed:
                 self._last_event[session_id] = new[-1].id or 0
             if any(run.session == session_id for run in live_runs):
                 sessions.append(self._live_session(store, session_id, new))
+        self._trainings = tuple(store.live_trainings())
         self._sessions = tuple(sorted(sessions, key=lambda live: (live.waits, live.session.created_at)))
         for session_id in set(self._last_event) - {live.session.id for live in self._sessions}:
             self._last_event.pop(session_id)
@@ -236,6 +242,7 @@ class Feed:
             version=self._version,
             host=self._host_facts,
             sessions=self._sessions,
+            trainings=self._trainings,
             events=events or {},
             ended=ended,
             changed=changed,
@@ -253,7 +260,7 @@ class Feed:
         if now - self._runner_checked_at < RUNNER_CHECK_S:
             return
         self._runner_checked_at = now
-        if store.read_only or not (store.live_run_ids() or store.live_analyses()):
+        if store.read_only or not store.has_live_work():
             return
         from etui.runner.start import ensure_runner, recover
 

@@ -11,6 +11,7 @@ from etui.analysis.comparison import RunComparison, compare
 from etui.analysis.session_variance import SessionLatency
 from etui.results import RunDocument
 from etui.wording import comparison as comparison_wording
+from etui.wording import task_evaluation
 from etui.wording.verdict import verdict
 
 
@@ -50,6 +51,7 @@ class Compared:
             lines = comparison_wording.sentences(found, self.names)
             if other.id != self.base.id:
                 lines.append(comparison_wording.accuracy(self.base, other, self.names))
+                lines.append(task_evaluation.compared(self.base, other, self.names))
             sentences.append([line for line in lines if line])
         return sentences
 

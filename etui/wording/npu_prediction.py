@@ -37,7 +37,7 @@ def _estimate(prediction: NpuPrediction) -> list[Entry]:
         Entry("not included", _not_included(prediction)),
         Entry("fallback", _fallback(prediction), "warn" if prediction.fallback else ""),
         Entry("multiply-adds", f"{prediction.macs:,} on the NPU"),
-        Entry("weights on the NPU", encoded),
+        Entry("NPU weights", encoded),
     ]
 
 

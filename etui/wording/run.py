@@ -177,6 +177,8 @@ def tolerance(wanted: Tolerance | None) -> str:
             ("cosine", "at least", wanted.cosine_min, ""),
             ("top-1 agreement", "at least", wanted.top1_min, ""),
             ("MAE", "at most", wanted.mae_max, ""),
+            ("loss of mAP", "at most", wanted.map_drop, " points"),
+            ("loss of top-1", "at most", wanted.top1_drop, " points"),
         )
         if limit is not None
     ]
@@ -186,7 +188,7 @@ def tolerance(wanted: Tolerance | None) -> str:
 
 def task_metrics(task: TaskMetric) -> list[tuple[str, str]]:
     """Return the name of each metric of a model, and its value for the program next to that of eager."""
-    inputs = text.counted(task.count, "evaluation input")
+    inputs = text.counted(task.count, "evaluation input" if task.evaluation is None else "image")
     values: list[TaskMetric | MetricValue] = [task, *task.others]
     return [
         (each.name, f"{text.number(each.program, 4)}, eager {text.number(each.eager, 4)}, on {inputs}")

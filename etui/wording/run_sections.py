@@ -85,9 +85,13 @@ class RunSection(msgspec.Struct, frozen=True, kw_only=True):
 
 def sections(document: RunDocument) -> list[RunSection]:
     """Return all sections of a run that are not empty, in the order of display."""
+    # It builds its sections from the structures of this module.
+    from etui.wording.task_evaluation import category_section, evaluation_section, image_section
+
     every = (
-        latency, start, call, accuracy, errors, program, delegation, remedies, memory, stages, configuration,
-        measurement, machine, software, process_settings, warning_flags, note,
+        latency, start, call, accuracy, evaluation_section, category_section, image_section, errors, program,
+        delegation, remedies, memory, stages, configuration, measurement, machine, software, process_settings,
+        warning_flags, note,
     )  # fmt: skip
     return [section for make in every if (section := make(document))]
 

@@ -36,7 +36,7 @@ def circumstances(trend: Trend) -> str:
 
 def sentences(trend: Trend) -> list[str]:
     """Return the sentences about a trend, the most important first."""
-    lines = [*_latency(trend), *_mae(trend), _failures(trend), *_scope(trend)]
+    lines = [*_latency(trend), *_mae(trend), *_task(trend), _failures(trend), *_scope(trend)]
     return [text.plain(one) for one in lines if one]
 
 
@@ -132,6 +132,24 @@ def _mae_change(trend: Trend, one: MaeChange) -> str:
     way = "rose" if one.after > one.before else "fell"
     figures = f"from {text.number(one.before)} to {text.number(one.after)}"
     return f"The MAE {way} {figures} with {since(trend, one.at, one.software)}."
+
+
+def _task(trend: Trend) -> list[str]:
+    """Return the metric of the task in the newest run and in those before that were evaluated on the same images."""
+    known = [point.task for point in trend.history.points if point.task is not None and point.status == "done"]
+    if not known:
+        return []
+    newest = known[-1]
+    same = [100 * one.program for one in known if (one.metric, one.images) == (newest.metric, newest.images)]
+    now = f"{same[-1]:.1f}"
+    if len(same) == 1:
+        return [f"{newest.metric} is {now} % in the only run that was evaluated on these images."]
+    if {f"{one:.1f}" for one in same} == {now}:
+        return [f"{newest.metric} is {now} % in all {len(same)} runs that were evaluated on the same images."]
+    before = same[:-1]
+    scatter = f"{min(before):.1f} to {max(before):.1f} %" if len(before) > 1 else f"{before[0]:.1f} %"
+    runs = text.counted(len(before), "earlier run")
+    return [f"{newest.metric} is {now} % in the newest run, and {scatter} in {runs} on the same images."]
 
 
 def _failures(trend: Trend) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from etui.analysis import pareto
 from etui.analysis.comparison import compare
-from etui.results import RunDocument
+from etui.results import RunDocument, TaskData
 from etui.wording.comparison import names
-from tests.documents import make_accuracy
+from tests.documents import make_accuracy, make_evaluation, with_evaluation
 from tests.facts import lacking
 from tests.golden import Golden
 from tests.tui.comparing import (
@@ -92,6 +93,23 @@ def test_incomparable_runs_are_omitted_with_the_reason() -> None:
     assert not lacking(sentences, "out of tolerance", "resnet18 int8/xnnpack")
     forced, _ = fronts([*runs, *not_comparable()], force=True)
     assert OTHER_THREADS not in forced.left_out and forced.left_out[FAILED] != ""
+
+
+def test_the_task_decides_if_all_runs_were_evaluated_on_the_same_images() -> None:
+    lost = {BASE: 0.0, INT8: 0.03, OPENVINO: 0.3, FP16: 0.0, FAILED: 0.06}
+    runs = [with_evaluation(run, make_evaluation(drop=lost.get(run.id, 0.0))) if run.accuracy else run
+            for run in variants()]  # fmt: skip
+    front, _ = fronts(runs)
+    assert front.measure == "mAP %"
+    placed = {place.run: place.value for place in front.places}
+    assert placed[BASE] == pytest.approx(80) and placed[INT8] == pytest.approx(79)
+    assert on(front) >= {INT8} and OPENVINO not in on(front)
+    assert "mAP 79" in pareto.sentences(front, names(runs))[0]
+    assert FAILED not in front.left_out or front.left_out[FAILED] != "out of tolerance", "the task shows its cost"
+    other = msgspec.structs.replace(make_evaluation(), data=TaskData(
+        name="pets", split="test", kind="multi-label", images=40, of=40, sha256="other"))  # fmt: skip
+    assert fronts([runs[0], with_evaluation(runs[1], other)])[0].measure == "SQNR dB"
+    assert fronts([runs[0], variants()[1]])[0].measure == "SQNR dB", "one was not evaluated"
 
 
 def test_empty_front_is_reported() -> None:

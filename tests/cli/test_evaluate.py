@@ -12,20 +12,23 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
+from safetensors.torch import save_file
 from sklearn.metrics import average_precision_score, f1_score
 
 from etui.cli.evaluate_output import as_csv, as_text
 from etui.cli.main import cli
 from etui.errors import EXIT_FAILED, EXIT_USAGE
 from etui.paths import program_path
+from etui.results import WeightsInfo
 from etui.services.evaluate import Evaluation
 from etui.task_data.digits import make_digits
 from etui.task_data.preprocessing import Preprocessing, image_array
 from etui.task_data.program_metadata import TaskMetadata, write_metadata
 from etui.task_data.reading import open_labelled_images
-from tests.documents import encode_documents, make_document
+from tests.documents import encode_documents, make_document, make_spec
 
 PREPROCESSING = Preprocessing((24, 32), resize="stretch")
 DIGITS = tuple(str(digit) for digit in range(10))
@@ -56,22 +59,24 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from etui.engine.process.preload import preload_prepare
 
     preload_prepare()
-    import torch
-    from executorch.exir import to_edge_transform_and_lower
-
     folder = tmp_path_factory.mktemp("programs")
     torch.manual_seed(0)
     linear = torch.nn.Linear(3 * 12, len(DIGITS))
     model = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), linear).eval()
     for name in ("net", "other"):
-        exported = torch.export.export(model, (torch.zeros(BATCH, 3, 24, 32),))
-        to_edge_transform_and_lower(exported).to_executorch().save(str(folder / f"{name}.pte"))
+        save_program(model, (torch.zeros(BATCH, 3, 24, 32),), folder / f"{name}.pte")
         if name == "net":
             np.savez(folder / "net.npz", weight=linear.weight.detach().numpy(), bias=linear.bias.detach().numpy())
             with torch.no_grad():
                 linear.weight.add_(0.05 * torch.randn_like(linear.weight))
         describe(folder / f"{name}.pte", threshold=None if name == "net" else 0.25)
     return folder
+
+
+def save_program(model: torch.nn.Module, example: tuple[torch.Tensor, ...], path: Path) -> None:
+    from executorch.exir import to_edge_transform_and_lower
+
+    to_edge_transform_and_lower(torch.export.export(model, example)).to_executorch().save(str(path))
 
 
 def describe(program: Path, categories: Sequence[str] = DIGITS, **facts: Any) -> Path:
@@ -182,26 +187,104 @@ def test_programs_of_one_file_name_are_named_with_their_folders(programs: Path, 
     assert [one["program"] for one in found["programs"]] == [f"{programs.name}/net.pte", "copy/net.pte"]
 
 
-def test_a_program_without_metadata_has_the_classes_of_its_model(programs: Path, tmp_path: Path) -> None:
-    """Its last class is torchvision's ``toilet tissue``, and scores the highest for a bright image."""
-    import torch
-    from executorch.exir import to_edge_transform_and_lower
-
+@pytest.fixture(scope="module")
+def thousand(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``thousand.pte``, which scores the last of 1,000 classes the highest for bright images, and ``photos``."""
+    folder = tmp_path_factory.mktemp("thousand")
     linear = torch.nn.Linear(3, 1000)
     with torch.no_grad():
         linear.weight.zero_()[-1] = 1.0
         linear.bias.zero_()[1] = 0.5
     model = torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten(), linear).eval()
-    exported = torch.export.export(model, (torch.zeros(1, 3, 16, 16),))
-    to_edge_transform_and_lower(exported).to_executorch().save(str(tmp_path / "thousand.pte"))
+    save_program(model, (torch.zeros(1, 3, 16, 16),), folder / "thousand.pte")
     for category, value in (("goldfish", 0), ("toilet_tissue", 255), ("tench", 0)):
-        file = tmp_path / "photos" / category / "1.png"
+        file = folder / "photos" / category / "1.png"
         file.parent.mkdir(parents=True)
         Image.new("RGB", (20, 16), (value,) * 3).save(file)
-    arguments = (tmp_path / "thousand.pte", "--model", "resnet18", "--data", tmp_path / "photos")
+    return folder
+
+
+def test_a_program_without_metadata_has_the_classes_of_its_model(thousand: Path) -> None:
+    """Its last class is torchvision's ``toilet tissue``."""
+    arguments = (thousand / "thousand.pte", "--model", "resnet18", "--data", thousand / "photos")
     (found,) = evaluated(*arguments)["programs"]
     # The class of the tench has one of many equal scores, which count as worse than all of these.
     assert found["metrics"]["top1"]["value"] == found["metrics"]["top5"]["value"] == pytest.approx(2 / 3)
+
+
+FACTORY = """
+import torch
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(27, 10)), (torch.zeros(1, 3, 24, 24),)
+"""
+
+
+def test_a_checkpoint_is_evaluated_in_eager_next_to_a_program(programs: Path, digits: Path, tmp_path: Path) -> None:
+    """The code of a file runs only if the user names it, whatever the checkpoint says."""
+    from etui.engine.training.checkpoints import Position, write_checkpoint
+    from etui.task_training import TrainingSettings
+
+    (tmp_path / "net.py").write_text(FACTORY)
+    torch.manual_seed(1)
+    module = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(27, 10)).eval()
+    position = Position(
+        settings=TrainingSettings(model="net.py:net", size=24), categories=DIGITS, training_sha256="", epoch=1, batch=0,
+        loss_sum=0.0, epochs=[],
+    )  # fmt: skip
+    best = tmp_path / "best.safetensors"
+    write_checkpoint(best, position, dict(module.state_dict()))
+    save_program(module, (torch.zeros(2, 3, 24, 24),), tmp_path / "best.pte")
+    describe(tmp_path / "best.pte", preprocessing=Preprocessing((24, 24)))
+    data = ("--data", digits, "--split", "train")
+    failed(run(best, *data), "net.py:net", EXIT_USAGE)
+    eager, program = evaluated(best, tmp_path / "best.pte", *data, "--model", f"{tmp_path}/net.py:net")["programs"]
+    assert (eager["program"], program["program"]) == ("best.safetensors", "best.pte")
+    for metric in ("mean_average_precision", "micro_f1"):
+        assert eager["metrics"][metric]["value"] == pytest.approx(program["metrics"][metric]["value"], abs=1e-6)
+    assert program["difference"]["mean_average_precision"]["interval"] is not None
+    (tmp_path / "other.safetensors").write_bytes(b"damaged")
+    failed(run(tmp_path / "other.safetensors", *data), "other.safetensors", EXIT_USAGE)
+
+
+@pytest.mark.slow
+def test_the_eager_model_of_a_run_is_before_its_program(
+    thousand: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights are those of the run, and a file that an imported run names is not read unless the user says so."""
+    from etui.catalog.find import find_model
+    from etui.engine.models import weights
+    from etui.engine.models.bundle import weights_hash
+
+    name = "torchvision:shufflenet_v2_x0_5"
+    model, file = find_model(name), tmp_path / "weights.safetensors"
+    module = weights.load(model, weights.Resolved("synthetic", "", ""), 0).module
+    save_file({key: tensor.clone() for key, tensor in module.state_dict().items()}, file)
+    document = make_document("3f2a")
+    assert document.artifact is not None and document.inputs is not None
+    document.model = msgspec.structs.replace(document.model, name=name)
+    document.weights = WeightsInfo(kind="checkpoint", detail="file", sha256=weights_hash(module))
+    document.inputs = msgspec.structs.replace(document.inputs, shapes=[[1, 3, 16, 16]])
+    spec = msgspec.to_builtins(msgspec.structs.replace(make_spec(model=name), weights=str(file)))
+    document.session = msgspec.structs.replace(document.session, spec=spec)
+    monkeypatch.setenv("ETUI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ETUI_DB", str(tmp_path / "etui.db"))
+    (tmp_path / "run.json").write_bytes(encode_documents([document]))
+    assert CliRunner().invoke(cli, ["import", str(tmp_path / "run.json")]).exit_code == 0
+    program = program_path(tmp_path / "cache", document.artifact.key)
+    assert program is not None
+    program.parent.mkdir(parents=True)
+    shutil.copy(thousand / "thousand.pte", program)
+    arguments = ("3f2a", "--eager", "--data", thousand / "photos")
+    failed(run(*arguments), "--trust-file", EXIT_USAGE)
+    eager, own = evaluated(*arguments, "--trust-file", file)["programs"]
+    assert eager["program"] == f"eager {name}" and own["program"].startswith("3f2a")
+    assert own["metrics"]["top1"]["value"] == pytest.approx(2 / 3) and own["difference"]["top1"]["value"] is not None
+    with torch.inference_mode():
+        next(module.parameters()).add_(1)
+    save_file({key: tensor.clone() for key, tensor in module.state_dict().items()}, file)
+    failed(run(*arguments, "--trust-file", file), "not those of the run", EXIT_USAGE)
 
 
 def test_what_does_not_fit_is_one_line(programs: Path, digits: Path, folders: Path, tmp_path: Path) -> None:
@@ -227,17 +310,35 @@ def test_what_does_not_fit_is_one_line(programs: Path, digits: Path, folders: Pa
     failed(run(net, *data), "net.task.json", EXIT_USAGE)
 
 
-def test_outputs_that_are_probabilities_are_refused(digits: Path, tmp_path: Path) -> None:
-    """Their sigmoid would be applied twice: then every threshold, F1 and calibration error is wrong."""
-    import torch
-    from executorch.exir import to_edge_transform_and_lower
+class Logistic(torch.nn.Module):
+    """A sigmoid that is not the operator of this name."""
 
-    torch.manual_seed(0)
-    parts = (torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(3 * 12, len(DIGITS)), torch.nn.Sigmoid())
-    exported = torch.export.export(torch.nn.Sequential(*parts).eval(), (torch.zeros(BATCH, 3, 24, 32),))
-    to_edge_transform_and_lower(exported).to_executorch().save(str(tmp_path / "sure.pte"))
-    describe(tmp_path / "sure.pte")
-    failed(run(tmp_path / "sure.pte", "--data", digits, "--split", "val"), "sigmoid", EXIT_USAGE)
+    def forward(self, logits: torch.Tensor) -> torch.Tensor:
+        return 1 / (1 + torch.exp(-logits))
+
+
+def test_a_program_may_end_with_the_sigmoid(programs: Path, digits: Path, tmp_path: Path) -> None:
+    """Applied twice, it would make every threshold, F1 and calibration error wrong."""
+    with np.load(programs / "net.npz") as weights:
+        linear = torch.nn.Linear(3 * 12, len(DIGITS))
+        linear.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
+    for name, last in (("sure", torch.nn.Sigmoid()), ("hidden", Logistic())):
+        model = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), linear, last).eval()
+        save_program(model, (torch.zeros(BATCH, 3, 24, 32),), tmp_path / f"{name}.pte")
+        describe(tmp_path / f"{name}.pte")
+    data = ("--data", digits, "--split", "val")
+    scores, labels = expected(programs, digits, "val")
+    expected_f1: object = pytest.approx(f1_score(labels, scores >= 0.5, average="micro"), abs=1e-6)
+
+    def outputs_and_f1(*arguments: str | Path) -> tuple[str, str, object]:
+        (found,) = evaluated(*arguments, *data)["programs"]
+        return found["outputs"], found["outputs_source"], found["metrics"]["micro_f1"]["value"]
+
+    assert outputs_and_f1(tmp_path / "sure.pte") == ("probabilities", "program", expected_f1)
+    failed(run(tmp_path / "hidden.pte", *data), "--outputs", EXIT_USAGE)
+    describe(tmp_path / "hidden.pte", outputs="probabilities")
+    assert outputs_and_f1(tmp_path / "hidden.pte")[1:] == ("metadata", expected_f1)
+    failed(run(programs / "net.pte", *data, "--outputs", "probabilities"), "net.pte", EXIT_USAGE)
 
 
 def test_a_broken_image_is_named(programs: Path, digits: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from etui.cli.run_sessions import _CancelOnInterrupt, _interrupts_counted, followed
+from etui.cli.run_sessions import _CancelOnInterrupt, followed, interrupts_counted
 from etui.errors import StoreError
 from etui.events import Event, EventKind, Level, stage_end
 from etui.results import ModelInfo
@@ -147,7 +147,7 @@ def test_a_long_line_about_a_stage_is_wrapped_to_the_terminal() -> None:
 
 
 def test_control_c_cancels_even_amid_a_transaction(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "etui.db") as store, _interrupts_counted() as interrupted:
+    with Store.open(tmp_path / "etui.db") as store, interrupts_counted() as interrupted:
         queued = _queued(store)
         (run_id, _), out = queued.runs[0], io.StringIO()
         stop = _CancelOnInterrupt(store, [run_id], ProgressPrinter(out, {}), interrupted)

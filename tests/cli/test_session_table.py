@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etui.cli.session_table import session_table
 from etui.results import Flag, Ratio
-from tests.documents import make_document
+from tests.documents import make_document, make_evaluation, with_evaluation
 
 
 def test_eagers_flags_stand_in_eagers_row_and_once_below() -> None:
@@ -20,6 +20,19 @@ def test_eagers_flags_stand_in_eagers_row_and_once_below() -> None:
     assert len(rows) == 2 and all(row.endswith("drift") for row in rows)
     assert lines.count(f"! foreign load: eager: {foreign.detail}") == 1
     assert not any("ratio to it" in line for line in lines)
+
+
+def test_the_metric_of_the_task_is_a_column_with_that_of_eager() -> None:
+    documents = [make_document("aaaaaaaaaaa1"), make_document("bbbbbbbbbbb2", precision="int8")]
+    assert "mAP" not in session_table(documents)
+    documents = [with_evaluation(run, make_evaluation(drop=0.06 * place)) for place, run in enumerate(documents)]
+    lines = session_table(documents).splitlines()
+    heading = next(line for line in lines if line.startswith("run "))
+    end = heading.index("mAP %") + len("mAP %")
+    shown = [line[:end].split()[-1] for line in lines if line.startswith(("eager ", "aaaaaa", "bbbbbb"))]
+    assert shown == ["80.0", "80.0", "78.0"]
+    single = [with_evaluation(make_document(), make_evaluation(multi_label=False))]
+    assert "task top-1 %" in session_table(single) and "mAP" not in session_table(single)
 
 
 def test_a_warning_of_several_variants_stands_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from etui.machine_peaks import MeasuredRates
 from etui.results import QuietCheck
 from etui.runner.machine_lock import MachineLock
 from etui.services import peaks as service
-from etui.services.one_job import JobTimedOut
+from etui.services.one_job import JobStopped, JobTimedOut
 from etui.services.peaks import PeaksTimedOut, measure_peaks
 from etui.store.kept_peaks import kept_peaks
 from tests.rooflines import rate
@@ -69,3 +70,24 @@ def test_what_cannot_be_measured_leaves_earlier_peaks(jobs: list[PeaksJob], monk
         with pytest.raises(PeaksTimedOut if isinstance(outcome, Exception) else EtuiError):
             measure_peaks(1)
     assert kept_peaks(before.host) == [before]
+
+
+def test_stopping_ends_the_work_frees_the_machine_and_keeps_earlier_peaks(
+    jobs: list[PeaksJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = measure_peaks(1)
+    begun, ended = threading.Event(), threading.Event()
+
+    def run_job(job: PeaksJob, *, stopped: Callable[[], bool], **options: Any) -> MeasuredRates:
+        begun.set()
+        while not stopped():
+            ended.wait(0.01)
+        ended.set()
+        raise JobStopped("stopped")
+
+    monkeypatch.setattr(service, "run_job", run_job)
+    with pytest.raises(JobStopped):
+        measure_peaks(1, stopped=begun.is_set)
+    assert ended.is_set()
+    assert kept_peaks(before.host) == [before]
+    assert MachineLock().acquire()

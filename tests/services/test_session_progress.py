@@ -40,6 +40,25 @@ WAITING = "small_waiting"
 """It waited for the machine to be idle."""
 
 
+def test_the_time_left_of_an_evaluation_is_what_it_reports() -> None:
+    spec = make_spec(("fp32", "xnnpack"), ("int8", "xnnpack"))
+    tracker = ProgressTracker(spec, {"aaaaaaaaaaa1": "fp32/xnnpack", "aaaaaaaaaaa2": "int8/xnnpack"})
+    events = [
+        Event(kind="stage", stage="measure", message="measuring", at=AT, total=9),
+        Event(kind="stage", stage="accuracy", message="measuring accuracy", at=AT),
+        Event(kind="log", stage="accuracy", message="accuracy PASS", at=AT, run_id="aaaaaaaaaaa1"),
+        Event(kind="log", stage="accuracy", message="accuracy PASS", at=AT, run_id="aaaaaaaaaaa2"),
+        Event(kind="stage", stage="evaluate", message="evaluating on 500 images", at=AT),
+        Event(
+            kind="progress", stage="evaluate", message="evaluating fp32/xnnpack: image 120 of 500", done=120, total=500,
+            left_s=70.0, at=AT, run_id="aaaaaaaaaaa1",
+        ),
+    ]  # fmt: skip
+    shown = [tracker.add(event) for event in events][-1]
+    assert shown is not None and shown.left_s == 70.0
+    assert "image 120 of 500" in shown.doing and shown.share < 1
+
+
 class Recorded(NamedTuple):
     """A session: its events, and the progress after each."""
 

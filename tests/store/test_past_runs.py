@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from etui.analysis.trends import trend
 from etui.errors import UsageError
-from etui.results import RunDocument
+from etui.results import RunDocument, TaskData
 from etui.store import Store
-from tests.documents import ENVIRONMENT, MODEL, make_document, make_spec
+from etui.wording.trend import sentences
+from tests.documents import ENVIRONMENT, MODEL, make_document, make_evaluation, make_spec, with_evaluation
 from tests.facts import lacking
 
 
@@ -52,6 +54,23 @@ def test_only_runs_of_the_same_configuration_are_points_oldest_first(store: Stor
     last = history.points[-1]
     assert last.software == {"torch": "2.14.0", "Python": "3.11.9", "etui": "0.1.0"}
     assert (last.median_ms, last.interval_ms, last.mae) == (16.0, (15.8, 16.2), 0.01)
+
+
+def test_the_task_of_runs_on_the_same_images_is_part_of_the_trend(store: Store) -> None:
+    runs = [with_evaluation(later(day), make_evaluation(drop=0.03 * day)) for day in (1, 2, 3)]
+    renamed = TaskData(name="pets", split="val", kind="multi-label", images=40, of=40, sha256="other")
+    others = msgspec.structs.replace(make_evaluation(drop=0.6), data=renamed)
+    store.import_documents([*runs, later(4)])
+    store.import_documents([with_evaluation(later(5), others)])
+    points = store.history(runs[0].id).points
+    found = [point.task for point in points]
+    assert [one and round(100 * one.program) for one in found] == [79, 78, 77, None, 60]
+    assert len({one.images for one in found if one}) == 2
+    (line,) = [one for one in sentences(trend(store.history(runs[0].id))) if "mAP" in one]
+    assert "60.0 %" in line and "only run" in line, "the others were evaluated on other images"
+    store.import_documents([with_evaluation(later(6), make_evaluation(drop=0.12))])
+    (line,) = [one for one in sentences(trend(store.history(runs[0].id))) if "mAP" in one]
+    assert all(part in line for part in ("76.0 %", "77.0 to 79.0 %", "3 earlier runs")), line
 
 
 def ranged(day: int, *sizes: int, size: int = 224) -> RunDocument:

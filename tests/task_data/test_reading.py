@@ -67,6 +67,25 @@ def test_folders_are_categories_with_one_label(tmp_path: Path) -> None:
     assert splits_of(tmp_path) == ()
 
 
+def test_links_are_followed_but_not_in_circles_and_hidden_entries_are_ignored(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    picture(data / "cat" / "a.png")
+    picture(data / "cat" / ".b.png")
+    picture(data / "cat" / ".copies" / "c.png")
+    picture(tmp_path / "elsewhere" / "d.png")
+    (data / "cat" / "circle").symlink_to(data, target_is_directory=True)
+    (data / "cat" / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (data / "dog").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (data / ".trash").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    found = open_labelled_images(data, None)
+    assert labels(found) == {"cat/a.png": (0,), "cat/more/d.png": (0,), "dog/d.png": (1,)}
+    (data / "dog").unlink()
+    (data / "dog").mkdir()
+    (data / "dog" / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
+    with pytest.raises(PreparationError, match=r"dog/gone\.jpg"):
+        open_labelled_images(data, None)
+
+
 def test_a_category_has_the_same_index_in_all_splits(tmp_path: Path) -> None:
     for name in ("ant", "bee", "cow"):
         picture(tmp_path / "train" / name / "a.png")

@@ -24,7 +24,7 @@ from etui.tui.themes import THEMES
 from etui.tui.widgets.virtual_table import VirtualTable
 
 PATIENCE_S = 20.0
-_POLLING = {"feed", "details-source", "compare-read"}
+_POLLING = {"feed", "details-source", "compare-read", "trainings"}
 
 
 class Host(App[None]):

@@ -19,7 +19,7 @@ from etui.events import Event, utc_now
 from etui.results import RunDocument
 from etui.spec import SessionSpec
 from etui.store import Store
-from etui.tui.compare.charts import ComparePictures
+from etui.tui.compare.charts import VIEWS, ComparePictures
 from etui.tui.compare.loader import Outcome, outcome
 from etui.tui.compare.metrics_table import MetricsTable
 from etui.tui.compare.selection import MOST_RUNS
@@ -41,7 +41,7 @@ from etui.tui.widgets.form_row import FormRow
 from etui.tui.widgets.progress_line import ProgressLine
 from etui.wording.comparison_set import Compared
 from tests.analysis.comparisons import measured
-from tests.documents import MODEL, make_spec
+from tests.documents import MODEL, make_evaluation, make_spec, with_evaluation
 from tests.facts import lacking
 from tests.tui.benches import app_of, bench_table, fill, make_app, opened
 from tests.tui.comparing import (
@@ -391,6 +391,36 @@ async def test_pictures_by_key(database: Path) -> None:
         assert not figures(pilot).display
         await pilot.press("escape")
         assert figures(pilot).display
+
+
+async def test_categories_that_lost_most_and_changed_images_are_views(database: Path) -> None:
+    base, int8, *others = variants()
+    runs = [
+        with_evaluation(base, make_evaluation(drop=0.05, changed=0)),
+        with_evaluation(int8, make_evaluation(drop=0.25, changed=12)),
+        others[0],
+    ]
+    async with comparing(database, runs) as pilot:
+        # Without a sweep, its key opens no other view.
+        await pilot.press("6", "8")
+        assert pictures(pilot).view == "categories"
+        heading, columns, first, *rest = cast("Any", pictures(pilot).render()).plain.splitlines()
+        assert not lacking(heading, "AP", "int8/xnnpack against fp32/xnnpack", "1 of 3")
+        assert columns.split()[0] == "category" and first.split()[:5] == ["cat", "10", "75.0", "55.0", "-20.0"]
+        assert [line.split()[0] for line in rest] == ["dog", "tree"]
+        await pilot.press("9")
+        lines = cast("Any", pictures(pilot).render()).plain.splitlines()
+        assert "12 of 40" in lines[0] and not lacking(lines[2], "val/000.jpg", "cat, dog")
+        assert "more" in lines[-1]
+        assert not lacking(all_sentences(pilot), "cat (-20.0)")
+        await pilot.press("h")
+        assert "No image" in cast("Any", pictures(pilot).render()).plain
+        await pilot.press("l", "l")
+        # The third run was not evaluated: the view stays for the others.
+        assert "not both evaluated" in " ".join(cast("Any", pictures(pilot).render()).plain.split())
+        await pilot.press("p", "9")
+        assert pictures(pilot).view in VIEWS
+        assert any("labelled images" in notice.message for notice in notices(pilot.app))
 
 
 @pytest.mark.slow

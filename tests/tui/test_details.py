@@ -70,7 +70,7 @@ class DetailsHost(App[None]):
     def page(self) -> str:
         """What the open tab says: its papers, or its words and the lines of its rows that are seen."""
         page = self.details.query_one(f"#tab-{self.details.tab.lower()}")
-        if isinstance(page, TableTab):
+        if isinstance(page, TableTab) and page.table is not None:
             words = [str(line) for line in (*page.view.above, *page.view.below)]
             return "\n".join([*words, *self.lines()])
         return "\n".join(str(paper.render()) for paper in page.query(Paper))

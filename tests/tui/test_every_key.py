@@ -30,8 +30,11 @@ from etui.tui.screens.jump import JumpDialog
 from etui.tui.screens.menu import MenuDialog
 from etui.tui.screens.model_summary import ModelSummaryScreen
 from etui.tui.screens.notices import NoticesScreen
+from etui.tui.screens.peaks import PeaksDialog
+from etui.tui.screens.predict_npu import NpuDialog
 from etui.tui.screens.sort import SortDialog
 from etui.tui.screens.training_options import TrainingDialog
+from etui.tui.screens.trainings import TrainingsScreen
 from etui.tui.widgets.chart_pane import ChartPane
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.filter_bar import FilterBar
@@ -59,6 +62,10 @@ ELSEWHERE = {
     "model": "test_model_summary.py",
     "diagram": "test_diagram.py",
     "training": "test_training_check.py",
+    "trainings": "test_trainings.py",
+    "peaks": "test_peaks_screen.py",
+    "predict": "test_predict_screen.py",
+    "tagging": "test_tag_screen.py",
     "queue": "test_queue_pane.py",
 }
 """The scopes whose keys have tests of their own."""
@@ -99,6 +106,10 @@ async def _run_before(pilot: Bench) -> None:
 
 def _bench_only(pilot: Bench) -> bool:
     return pilot.app.screen is app_of(pilot).bench
+
+
+def _has_no_program(pilot: Bench) -> bool:
+    return any("is not in the cache" in one.message for one in notices(pilot.app))
 
 
 def _combo(pilot: Bench) -> Combo:
@@ -188,6 +199,10 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.model": Scenario(_is(ModelSummaryScreen)),
     "bench.diagram": Scenario(_is(DiagramScreen)),
     "bench.training": Scenario(_is(TrainingDialog)),
+    "bench.trainings": Scenario(_is(TrainingsScreen)),
+    "bench.peaks": Scenario(_is(PeaksDialog)),
+    "bench.predict": Scenario(_is(NpuDialog)),
+    "bench.tag_photos": Scenario(_has_no_program),
     "table.details": Scenario(_is(DetailsScreen)),
     "table.mark": Scenario(_table(lambda table: len(table.marked) == 1)),
     "table.mark_all": Scenario(_table(lambda table: len(table.marked) == COUNT)),
@@ -259,6 +274,9 @@ SCENARIOS: dict[str, Scenario] = {
     "details.model": Scenario(_is_tab("Model"), ("enter",)),
     "details.diagram": Scenario(_is(DiagramScreen), ("enter",)),
     "details.training": Scenario(_is(TrainingDialog), ("enter",)),
+    "details.peaks": Scenario(_is(PeaksDialog), ("enter",)),
+    "details.predict": Scenario(_is(NpuDialog), ("enter",)),
+    "details.tag_photos": Scenario(_has_no_program, ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from etui.errors import EtuiError
 from etui.insight import Profile
+from etui.machine_peaks import MachinePeaks
 from etui.model_summary import ModelSummary
 from etui.services.summarize import Request
 from etui.store import Store
@@ -21,6 +23,7 @@ from etui.tui.details.table_view import TreeTable
 from etui.tui.model_summary.pane import SummaryPane
 from etui.tui.screens.details import DetailsScreen
 from etui.tui.screens.model_summary import ModelSummaryScreen
+from etui.tui.screens.peaks import PeaksDialog
 from tests.model_summaries import made_up
 from tests.rooflines import net, peaks, side
 from tests.tui.benches import fill, make_app, make_documents, opened, settled
@@ -207,6 +210,36 @@ async def test_the_tab_shows_the_roofline_when_the_run_has_a_profile(
         await pilot.press("escape", "I")
         await made(pilot)
         await until(pilot, lambda: screen_of(pilot).pane.roofline is not None)
+
+
+@pytest.mark.asyncio
+async def test_peaks_that_are_missing_are_measured_from_the_summary_and_used(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(threads: int, **rest: Any) -> MachinePeaks:
+        keep(peaks(threads=threads))
+        return peaks(threads=threads)
+
+    monkeypatch.setattr("etui.tui.model_summary.pane.summarize", lambda request, stopped: net())
+    monkeypatch.setattr("etui.tui.screens.peaks.measure_peaks", measure)
+    (document,) = make_documents(1)
+    document.profile = Profile(created_at="2026-11-21T02:00:00.000Z", threads=1, program=side())
+    fill(database, [document])
+    async with opened(make_app(database)) as pilot:
+        await pilot.press("I")
+        await made(pilot)
+        summary = screen_of(pilot)
+        await until(pilot, lambda: summary.pane.roofline is not None)
+        assert "model.peaks" in summary.footer().first
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PeaksDialog))
+        await pilot.pause()
+        assert pilot.app.screen.query_one(Input).value == "1"  # those of the profile
+        await pilot.press("enter")
+        await until(pilot, lambda: summary.pane.roofline is not None and summary.pane.roofline.peaks is not None)
+        await pilot.press("q")
+        assert screen_of(pilot) is summary
+        assert "model.peaks" not in summary.footer().first
 
 
 def column_names(pane: SummaryPane) -> set[str]:

@@ -8,9 +8,11 @@ import pytest
 
 from etui.spec import SessionSpec, Variant
 from etui.store import QueuedSession, Store
+from etui.task_training import QueuedTraining, TrainingStatus
 from etui.tui.glyphs import ASCII
 from etui.tui.widgets.queue_pane import QueuePane
 from tests.documents import MODEL, make_spec
+from tests.trainings import make_epoch, make_request
 from tests.tui.benches import make_app, opened
 from tests.tui.hosts import Host, until
 
@@ -43,6 +45,22 @@ async def test_a_waiting_session_says_when_it_starts() -> None:
         pane.show(sessions, "session1", 0.5, {"session2": 31.0, "session3": 720.0})
         await pilot.pause()
         assert [line[-9:] for line in str(pane.render()).splitlines()] == ["int8 50 %", "8 in 30 s", "in 12 min"]
+
+
+async def test_trainings_are_below_the_sessions_with_their_epochs() -> None:
+    def training(number: int, status: TrainingStatus, epochs: int) -> QueuedTraining:
+        figures = [make_epoch(one) for one in range(1, epochs + 1)]
+        request = make_request(model="/home/me/net.py:make" if number else "resnet18")
+        return QueuedTraining(id=f"{number}", request=request, status=status, created_at="", epochs=figures)
+
+    async with Host(QueuePane, width=34).run_test() as pilot:
+        pane = pilot.app.query_one(QueuePane)
+        pilot.app.set_focus(None)
+        await until(pilot, lambda: not pane.has_focus)
+        pane.show([session(1)], None, trainings=[training(0, "running", 1), training(1, "queued", 0)])
+        await pilot.pause()
+        assert str(pane.render()).splitlines()[1:] == ["● train resnet18 1/2", "· train net.py:make"]
+        assert "2 waiting" in str(pane.border_title)
 
 
 async def test_an_empty_queue_says_so() -> None:

@@ -12,14 +12,14 @@ from etui.report import markdown
 from etui.results import CallTiming, RunDocument
 from etui.tui.markdown import run_markdown
 from etui.wording import run_sections
-from tests.documents import make_block, make_document
+from tests.documents import make_block, make_document, make_evaluation, with_evaluation
 from tests.facts import lacking
 from tests.insights import look_inside
 
 
 def filled() -> RunDocument:
     """A run with a fact of every kind."""
-    document = look_inside(make_document(precision="int8"))
+    document = with_evaluation(look_inside(make_document(precision="int8")), make_evaluation())
     document.call = CallTiming(inputs_ms=0.02, execute_ms=7.98, outputs_ms=0.01, fixed_ms=0.004)
     document.arithmetic, document.repeats = "bf16", "bbbbbbbbbbb2"
     assert document.environment is not None
@@ -37,7 +37,7 @@ def test_a_renderer_of_whole_runs_shows_every_fact(
     document = filled()
     shown = render(document)
     sections = run_sections.sections(document)
-    assert len(sections) == 17
+    assert len(sections) == 20
     for section in sections:
         cells = [cell for row in section.table.rows for cell in row] if section.table else []
         texts = [section.title, *(part for entry in section.entries for part in (entry.label, entry.value)), *cells]

@@ -129,7 +129,8 @@ def _pt2e(
     calibrated = not quantizer.dynamic
     if calibrated and not calibration:
         raise PreparationError(
-            "static quantization needs at least one calibration input", "use a calibration count above zero"
+            "static quantization needs at least one calibration input",
+            "use a calibration count above zero, and data with a training split",
         )
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

@@ -1,10 +1,11 @@
-"""Run a program on the images of a data set, and write its scores."""
+"""Run a program, or a model in eager PyTorch, on the images of a data set, and write the scores."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy
 import torch
@@ -13,20 +14,25 @@ from torch import nn
 from etui.catalog.find import find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.measure.accuracy import Log
-from etui.engine.models.data_folder import mean_and_std
+from etui.engine.models import weights
+from etui.engine.models.bundle import weights_hash
+from etui.engine.models.data_folder import file_preprocessing
 from etui.engine.models.data_labels import category_places, class_names
 from etui.engine.models.outputs import flat_outputs
+from etui.engine.models.trained_checkpoint import trained_checkpoint
 from etui.engine.runtime.execution import LoadedProgram, set_threads
 from etui.errors import UsageError
 from etui.events import Event, utc_now
-from etui.jobs import ScoresJob, ScoresResult
+from etui.jobs import EagerModel, ScoresJob, ScoresResult
+from etui.programs.output_function import output_function
 from etui.task_data.labelled_images import Kind
 from etui.task_data.prefetch import Prefetch
 from etui.task_data.preprocessing import Preprocessing
-from etui.task_data.program_metadata import read_metadata
+from etui.task_data.program_metadata import Outputs, read_metadata
 from etui.text import counted, plain
 
 _EVERY_S = 0.5
+_EAGER_BATCH = 8
 _IMAGES_AT_ONCE = 8
 """Images that a process reads at once for a program with a small batch."""
 
@@ -39,6 +45,7 @@ class _Use(NamedTuple):
     preprocessing: Preprocessing
     threshold: float | None
     source: str
+    outputs: Outputs | None = None
 
 
 def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
@@ -50,36 +57,40 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
         EtuiError: the program cannot be loaded or run, or an image cannot be read.
     """
     set_threads(job.threads, cpus=None)
-    program = LoadedProgram(Path(job.program), delegate=job.delegate)
-    name = plain(Path(job.program).name)
-    batch, size = _image_shape(program, name)
+    loaded = _load_program(job) if job.eager is None else _load_eager(job.eager, log)
+    name, batch, size = loaded.name, loaded.batch, loaded.size
     use = _use(job, size, name)
     if use.preprocessing.size != size:
         raise UsageError(
             f"{name} takes images of {_pixels(size)}, but its metadata says {_pixels(use.preprocessing.size)}",
             "write the metadata again",
         )
+    outputs, outputs_source = _outputs(job, use, name)
     places = category_places(job.categories, use.names, use.source, imagenet=job.metadata is None)
     rows: list[torch.Tensor] = []
     done, shown, running_s = 0, 0.0, 0.0
     at_once = batch * max(1, _IMAGES_AT_ONCE // batch)
-    images = Prefetch(Path(job.folder), job.images, use.preprocessing, at_once, job.readers)
-    begin = end = 0.0
+    images = Prefetch(
+        Path(job.folder), job.images, use.preprocessing, at_once, job.readers, skip_unreadable=job.skip_unreadable
+    )
+    before, begin, end = time.perf_counter(), 0.0, 0.0
     with torch.inference_mode():
         for prepared in images:
             begin = begin or time.perf_counter()
+            end = end or begin
             tensors = torch.from_numpy(prepared)
             for at in range(0, len(tensors), batch):
                 part = tensors[at : at + batch]
                 started = time.perf_counter()
-                rows.append(_scores(program, part, batch, len(use.names), name))
+                rows.append(_scores(loaded, part, len(use.names)))
                 end = time.perf_counter()
                 running_s += end - started
             done += len(tensors)
             if time.monotonic() - shown > _EVERY_S:
                 shown = time.monotonic()
                 log(Event(kind="progress", message="images", done=done, total=len(job.images), at=utc_now()))
-    numpy.save(job.scores, torch.cat(rows).numpy(), allow_pickle=False)
+    scores = torch.cat(rows) if rows else torch.empty(0, len(use.names))
+    numpy.save(job.scores, scores.numpy(), allow_pickle=False)
     return ScoresResult(
         categories=tuple(names[0] for names in use.names),
         places=tuple(places[category] for category in job.categories),
@@ -89,10 +100,56 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
         batch=batch,
         threads=job.threads,
         readers=job.readers,
+        start_s=begin - before,
         duration_s=end - begin,
         waiting_s=images.waiting_s,
         running_s=running_s,
+        read_s=images.read_s,
+        prepare_s=images.prepare_s,
+        unreadable=images.unreadable,
+        outputs=outputs,
+        outputs_source=outputs_source,
     )
+
+
+class _Loaded(NamedTuple):
+    """What is run on images: its name in messages, the number and the height and width of its images, and the function
+    that returns the first output for them."""
+
+    name: str
+    batch: int
+    size: tuple[int, int]
+    run: Callable[[torch.Tensor], torch.Tensor]
+
+
+def _load_program(job: ScoresJob) -> _Loaded:
+    assert job.program is not None
+    program = LoadedProgram(Path(job.program), delegate=job.delegate)
+    name = plain(Path(job.program).name)
+    batch, size = _image_shape(program, name)
+    return _Loaded(name, batch, size, lambda images: flat_outputs(program.tensors(program(program.fit((images,)))))[0])
+
+
+def _load_eager(eager: EagerModel, log: Log) -> _Loaded:
+    """Build a model with its weights; only a model that the user named runs code of a file."""
+    model = find_model(eager.model)
+    resolved = weights.resolve(model, eager.weights, eager.seed, Path(eager.cache_dir), log)
+    name = plain(model.name if resolved.path is None or resolved.trained is None else resolved.path.name)
+    if resolved.kind == "synthetic":
+        raise UsageError(
+            f"the published weights of {name} are not available, and accuracy with random ones means nothing",
+            "download them with etui run, or name a checkpoint",
+        )
+    module = weights.load(model, resolved, eager.seed).module
+    if eager.sha256 is not None and weights_hash(module) != eager.sha256:
+        raise UsageError(f"the weights of {name} are not those of the run any more", "measure it again")
+    size = eager.size
+    if size is None and resolved.trained is not None:
+        size = resolved.trained.preprocessing.size
+    if size is None:
+        assert isinstance(model, ModelEntry) and model.image is not None
+        size = (model.image.size, model.image.size)
+    return _Loaded(name, _EAGER_BATCH, size, lambda images: flat_outputs(module(images))[0])
 
 
 def _image_shape(program: LoadedProgram, name: str) -> tuple[int, tuple[int, int]]:
@@ -109,7 +166,14 @@ def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
     if job.metadata is not None:
         found = read_metadata(Path(job.metadata))
         names: list[tuple[str, ...]] = [(category,) for category in found.categories]
-        return _Use(names, found.kind, found.preprocessing, found.threshold, name)
+        return _Use(names, found.kind, found.preprocessing, found.threshold, name, found.outputs)
+    trained = trained_checkpoint(Path(job.trained)) if job.trained is not None else None
+    if trained is not None:
+        kind = trained.kind or job.kind
+        if kind is None:
+            raise UsageError(f"{name} does not say whether an image has one label", "write its metadata")
+        names = [(category,) for category in trained.categories]
+        return _Use(names, kind, trained.preprocessing, None, name, "logits")
     assert job.model is not None
     model = find_model(job.model)
     known: list[tuple[str, ...]] = []
@@ -119,20 +183,40 @@ def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
         raise UsageError(
             f"the classes of {plain(model.name)} are not known", "write them to a file FILE.task.json next to FILE.pte"
         )
-    mean, std = (tuple(values.flatten().tolist()) for values in mean_and_std(model.image))
-    preprocessing = Preprocessing(size, mean, std, "crop", model.image.interpolation)
-    return _Use(known, "single-label", preprocessing, None, model.name)
+    return _Use(known, "single-label", file_preprocessing(model.image, model.resize, size), None, model.name)
 
 
-def _scores(program: LoadedProgram, images: torch.Tensor, batch: int, categories: int, name: str) -> torch.Tensor:
-    """Return the first output for up to ``batch`` images; the last one fills the rest of a batch."""
-    missing = batch - len(images)
-    full = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
-    output = flat_outputs(program.tensors(program(program.fit((full,)))))[0]
-    if output.shape != (batch, categories):
+def _outputs(
+    job: ScoresJob, use: _Use, name: str
+) -> tuple[Outputs | None, Literal["given", "metadata", "program"] | None]:
+    """Return what the outputs of the program are, and what says so: the job, the metadata, or the operator that the
+    program ends with."""
+    if job.outputs is not None:
+        return job.outputs, "given"
+    if use.outputs is not None:
+        return use.outputs, "metadata"
+    last = output_function(Path(job.program)) if job.program is not None else None
+    if last == "linear":
+        return "logits", "program"
+    if last not in ("sigmoid", "softmax"):
+        return None, None
+    if (last == "sigmoid") != (use.kind == "multi-label"):
         raise UsageError(
-            f"{name} has an output of shape {list(output.shape)}, but it should have {counted(categories, 'score')} for"
-            f" each of {batch}",
+            f"{name} ends with a {last}, which does not give the probabilities of {use.kind} data",
+            "check the kind in its metadata, or say what its outputs are with --outputs",
+        )
+    return "probabilities", "program"
+
+
+def _scores(loaded: _Loaded, images: torch.Tensor, categories: int) -> torch.Tensor:
+    """Return the first output for up to a batch of images; the last one fills the rest of a batch."""
+    missing = loaded.batch - len(images)
+    full = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
+    output = loaded.run(full)
+    if output.shape != (loaded.batch, categories):
+        raise UsageError(
+            f"{loaded.name} has an output of shape {list(output.shape)}, but it should have"
+            f" {counted(categories, 'score')} for each of {loaded.batch}",
             "check the categories of its metadata, or name its --model",
         )
     return output[: len(images)].float().clone()

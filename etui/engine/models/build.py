@@ -63,8 +63,9 @@ def build(
     shape: Shape = OWN_SHAPE,
     *,
     freeze: bool = True,
+    outputs: int | None = None,
 ) -> Built:
-    """Build the module to measure, in eval mode.
+    """Build the module to measure, in eval mode. ``outputs`` is as for ``build_raw``.
 
     Without ``initialize`` a catalog model's parameters are uninitialized memory, which saves most of the build time if
     weights are loaded right after. ``allow_pickle`` lets an exported program run its own code. A factory gets the parts
@@ -75,18 +76,21 @@ def build(
     """
     if isinstance(model, ModelEntry):
         torch.manual_seed(seed)
-        return Built(finish(model, build_raw(model, initialize), keep=initialize, freeze=freeze), None)
+        raw = build_raw(model, initialize, outputs=outputs)
+        return Built(finish(model, raw, keep=initialize, freeze=freeze), None)
     built = _build_user_model(model, seed, allow_pickle, shape)
     return built._replace(module=_evaluating(built.module, freeze))
 
 
-def build_raw(entry: ModelEntry, initialize: bool) -> nn.Module:
-    """Build a catalog model as its source defines it, so that published weights match by name."""
+def build_raw(entry: ModelEntry, initialize: bool, *, outputs: int | None = None) -> nn.Module:
+    """Build a catalog model as its source defines it, so that published weights match by name. ``outputs`` builds a
+    classifier of torchvision with this number of categories, as a training does."""
     prepare_torchvision()
     with nullcontext() if initialize else _uninitialized(entry.source_kind):
         if entry.source_kind == "torchvision":
             models = importlib.import_module("torchvision.models")
-            module: nn.Module = models.get_model(entry.source_id, weights=None, **torchvision_options(entry))
+            options = torchvision_options(entry) if outputs is None else {"num_classes": outputs}
+            module: nn.Module = models.get_model(entry.source_id, weights=None, **options)
         elif entry.source_kind == "timm":
             module = timm_models.create(entry.source_id)
         elif entry.diffusion is not None:

@@ -31,6 +31,7 @@ from etui.engine.models.data_folder import Target
 from etui.engine.models.data_labels import NOT_USED, judge_labels
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.declared_dims import declared_dims, ranges
+from etui.engine.models.evaluation import TRAINED_IMAGES, Chosen, Evaluation, choose_evaluation
 from etui.engine.models.exported_program import check_exported
 from etui.engine.models.input_shapes import changed_to, check_made, naming_layer, requested
 from etui.engine.models.inputs import (
@@ -42,6 +43,7 @@ from etui.engine.models.inputs import (
     data_inputs,
     example_inputs,
     program_file_inputs,
+    split_inputs,
 )
 from etui.engine.models.memory_need import check_memory
 from etui.engine.models.module_state import (
@@ -72,6 +74,7 @@ _STRUCTURE = "structure.json"
 _INPUTS = "inputs.safetensors"
 _REFERENCE = "reference.safetensors"
 _DESCRIPTION = "bundle.json"
+_EVALUATION = "evaluation.json"
 _ALIASES = "aliases"
 _OTHER = "@"
 """The prefix of the names of tensors that the state dict does not have."""
@@ -93,10 +96,16 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     if result is None or (result.allow_pickle and not job.allow_pickle):
         check_memory(model, "load")
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), log)
-        factory_output = _run_factory(model, resolved, job) if _is_factory(model) else None
-        data = _from_folder(model, resolved, job) if job.data is not None and factory_output is None else None
-        key = _key(model, resolved, job, factory_output, data)
-        made = _Made(factory_output, data)
+        if resolved.trained is not None and isinstance(model, ModelEntry) and job.shape.input_size is None:
+            # Without a request, images have the size of the training.
+            shape = msgspec.structs.replace(job.shape, input_size=resolved.trained.preprocessing.size)
+            job = msgspec.structs.replace(job, shape=requested(model, shape))
+        chosen = _chosen(model, resolved, job)
+        factory_output = _run_factory(model, resolved, job, chosen) if _is_factory(model) else None
+        is_ready = job.data is None or factory_output is not None
+        data = None if is_ready else _from_folder(model, resolved, job, chosen)
+        key = _key(model, resolved, job, factory_output, data, chosen)
+        made = _Made(factory_output, data, chosen)
         result = _cached(models / key, log) or _build(model, resolved, job, made, key, models / key, start)
     if result.cached and _is_pt2(model) and not result.allow_pickle:
         # Earlier versions did not check exported programs.
@@ -199,6 +208,7 @@ class Bundle:
             seed=self.result.seed,
             allow_pickle=self.result.allow_pickle,
             shape=self.result.shape,
+            outputs=self.result.trained_outputs,
         )
         self._check_same(built)
         module = built.module
@@ -316,6 +326,13 @@ class Bundle:
         declared = built.declared
         return metrics_of(declared and declared.metric, True, self.model.name), template
 
+    def evaluation(self) -> Evaluation:
+        """Return the evaluation of a bundle that has ``evaluated`` images."""
+        try:
+            return msgspec.json.decode((self.path / _EVALUATION).read_bytes(), type=Evaluation)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise _incomplete(self.path) from error
+
     def _labels(self) -> list[Any]:
         nodes = msgspec.json.decode(self.result.labels, type=list[Node])
         tensors = _read_rows(self.path / _INPUTS, "labels")
@@ -383,9 +400,28 @@ class _Declared(NamedTuple):
         return (self.tolerances, named, digest.hexdigest(), self.dynamic)
 
 
-def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob) -> _FactoryOutput:
+def _chosen(model: Model, resolved: weights.Resolved, job: BundleJob) -> Chosen | None:
+    """Return the evaluation on the labelled images of the job's folder, if there is one.
+
+    Raises:
+        UsageError, PreparationError: see ``choose_evaluation``.
+    """
+    if job.data is None or (isinstance(model, UserModel) and model.kind == "pte"):
+        if job.must_evaluate:
+            raise PreparationError(
+                f"{model.name} is a finished program, whose accuracy is not measured in a session"
+                if job.data is not None
+                else "there is no data to evaluate on",
+                "evaluate it with etui evaluate" if job.data is not None else "give labelled images with --data",
+            )
+        return None
+    folder = Path(job.data)
+    return choose_evaluation(model, resolved, folder, job.split, job.seed, job.shape, required=job.must_evaluate)
+
+
+def _run_factory(model: Model, resolved: weights.Resolved, job: BundleJob, chosen: Chosen | None) -> _FactoryOutput:
     built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
-    inputs = _inputs(model, resolved, job, built)
+    inputs = _inputs(model, resolved, job, built, chosen)
     state, attributes = _state_of(built.module, others=True), structure(built.module)
     return _FactoryOutput(built, inputs, state, attributes, _declared(built, inputs, model))
 
@@ -409,9 +445,10 @@ class _Made(NamedTuple):
 
     factory_output: _FactoryOutput | None
     data: InputSet | None
+    chosen: Chosen | None
 
 
-def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> InputSet:
+def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob, chosen: Chosen | None) -> InputSet:
     """Return the inputs that a folder has for a model that is not a factory's."""
     assert job.data is not None
     if isinstance(model, ModelEntry):
@@ -422,13 +459,20 @@ def _from_folder(model: Model, resolved: weights.Resolved, job: BundleJob) -> In
     else:
         built = weights.load(model, resolved, job.seed, job.allow_pickle, job.shape)
         target, batch = target_of(model, built, job.seed, job.shape), built.rest.batch
-    return _of_target(target, job, batch, model.reference)
+    if resolved.trained is not None:
+        target = target._replace(image=TRAINED_IMAGES, resize=None)
+    return _of_target(target, job, batch, model.reference, chosen)
 
 
-def _of_target(target: Target, job: BundleJob, batch: int | None, source: str) -> InputSet:
+def _of_target(target: Target, job: BundleJob, batch: int | None, source: str, chosen: Chosen | None) -> InputSet:
     """Return the inputs that a folder has for a target of single items, in batches."""
     assert job.data is not None
-    inputs = data_inputs(Path(job.data), target, job.accuracy_inputs, job.calibration_count, job.seed)
+    folder, counts = Path(job.data), (job.accuracy_inputs, job.calibration_count)
+    if chosen is None:
+        inputs = data_inputs(folder, target, *counts, job.seed)
+    else:
+        paths, names = chosen.evaluation.paths, (chosen.evaluation.data.split or "", chosen.calibration_split)
+        inputs = split_inputs(folder, paths, chosen.calibration, names, target, *counts, job.seed)
     return at_shape(inputs, Shape(batch=batch), source)
 
 
@@ -448,6 +492,7 @@ def _key(
     job: BundleJob,
     factory_output: _FactoryOutput | None,
     data: InputSet | None,
+    chosen: Chosen | None,
 ) -> str:
     """Return the content address of a bundle: a hash over the model's code and state, inputs, options and versions."""
     described: object
@@ -473,6 +518,8 @@ def _key(
         described = (model.source, model.identity())
     if data is not None:
         described = (described, _content_of(data))
+    if chosen is not None:
+        described = (described, "evaluation", chosen.evaluation.identity())
     if job.method is not None:
         described = (described, "method", job.method)
     parts = (
@@ -558,7 +605,12 @@ def _build(
             dataclass_outputs = has_dataclasses(outputs[0])
             register_dataclasses(outputs[0])
             write_reference(folder / _REFERENCE, [flat_outputs(output) for output in outputs])
-            if inputs.files is not None:
+            if made.chosen is not None:
+                evaluated = made.chosen.evaluation.of_size(inputs.accuracy[0][0].shape[-2:])
+                _check_columns(flat_outputs(outputs[0]), inputs.accuracy[0], evaluated, model.name)
+                (folder / _EVALUATION).write_bytes(msgspec.json.encode(evaluated))
+                labels_detail = f"of {evaluated.data.images:,} images of the split {evaluated.data.split}, evaluated"
+            elif inputs.files is not None:
                 wanted = built.declared.metric if built.declared is not None else None
                 judged = judge_labels(inputs.files, model, module, outputs, wanted, weights_info.kind)
                 labels = [flat_value(label, model.name) for label in judged.labels]
@@ -608,6 +660,8 @@ def _build(
             dynamic=declared.dynamic,
             labels=msgspec.json.encode([node for _, node in declared.labels]).decode() if declared.labels else "",
             shape=job.shape,
+            evaluated=made.chosen.evaluation.data if made.chosen is not None else None,
+            trained_outputs=None if isinstance(model, UserModel) else resolved.outputs,
         )
         (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
@@ -623,11 +677,27 @@ def _check_files(
         raise PreparationError(f"{resolved.path} changed while it was read", "run it again")
 
 
-def _inputs(model: Model, resolved: weights.Resolved, job: BundleJob, built: Built) -> InputSet:
+def _check_columns(outputs: list[torch.Tensor], inputs: Inputs, evaluated: Evaluation, name: str) -> None:
+    """Raise PreparationError if the first output is not one score for each category of each image."""
+    expected = [inputs[0].shape[0], len(evaluated.outputs)]
+    if list(outputs[0].shape) != expected:
+        raise PreparationError(
+            f"the first output of {name} has the shape {list(outputs[0].shape)}, but the images are evaluated by scores"
+            f" of the shape {expected}",
+            "measure it without --split, or give weights with these categories",
+        )
+
+
+def _inputs(
+    model: Model, resolved: weights.Resolved, job: BundleJob, built: Built, chosen: Chosen | None = None
+) -> InputSet:
     if isinstance(model, ModelEntry):
         return catalog_inputs(model, job.accuracy_inputs, job.calibration_count, job.seed, resolved.folder, job.shape)
     if job.data is not None:
-        return _of_target(target_of(model, built, job.seed, job.shape), job, built.rest.batch, model.reference)
+        target = target_of(model, built, job.seed, job.shape)
+        if resolved.trained is not None:
+            target = target._replace(image=TRAINED_IMAGES, resize=None)
+        return _of_target(target, job, built.rest.batch, model.reference, chosen)
     example, module = built.example, built.module
     assert example is not None
 
@@ -690,6 +760,11 @@ class _State(NamedTuple):
             for name, tensor in self.unique.items()
         }
         save_file(tensors, path, metadata={_ALIASES: msgspec.json.encode(self.aliases).decode()})
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Return the hash of a catalog model's weights, which runs have."""
+    return _state_of(module, others=False).sha256
 
 
 def _state_of(module: nn.Module, *, others: bool) -> _State:

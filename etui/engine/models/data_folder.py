@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from etui.catalog.models import ImageRecipe
+from etui.catalog.models import ImageRecipe, PublishedResize
 from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs
 from etui.engine.models.data_labels import FolderLabels, Label, label_of, read_class_names
@@ -53,15 +53,16 @@ Load = Callable[[], Mapping[str, object] | torch.Tensor]
 
 class Target(NamedTuple):
     """What the files are made into: ``example`` are tensors that the model takes, with ``structure``; ``module`` has
-    the names of its arguments, if it is known, or ``names`` has that of each tensor. ``image`` is how the model's
-    images are prepared (None: ImageNet's normalization), ``tokenize`` makes the tensors of a text, ``name`` is the
-    model's in messages."""
+    the names of its arguments, if it is known, or ``names`` has that of each tensor. ``image`` and ``resize`` are how
+    the model's images are prepared (None: ImageNet's normalization, and scaled to cover), ``tokenize`` makes the
+    tensors of a text, ``name`` is the model's in messages."""
 
     example: Inputs
     structure: CallStructure
     name: str
     module: nn.Module | None = None
     image: ImageRecipe | None = None
+    resize: PublishedResize | None = None
     tokenize: Callable[[str], Inputs] | None = None
     names: tuple[str, ...] = ()
 
@@ -120,6 +121,21 @@ def read_folder(folder: Path, target: Target, count: int, seed: int) -> FromFold
     return FromFolder([read.tensors for read in inputs.values()], detail, labels)
 
 
+def read_images(folder: Path, paths: Sequence[str], target: Target, count: int, seed: int) -> list[Inputs]:
+    """Return up to ``count`` distinct inputs from a seeded sample of the images with these paths below a folder.
+
+    Raises:
+        PreparationError: an image cannot be read, or the model does not take images.
+    """
+    order = torch.randperm(len(paths), generator=torch.Generator().manual_seed(seed)).tolist()
+    inputs: dict[bytes, Inputs] = {}
+    for read in _fill_batch(target, (_image_source(folder, folder / paths[index], target) for index in order)):
+        inputs.setdefault(content(read.tensors), read.tensors)
+        if len(inputs) == count:
+            break
+    return list(inputs.values())
+
+
 def _labels(folder: Path, sources: Sequence[_Source], labels: Sequence[Label | None]) -> FolderLabels:
     """Return the labels of the inputs of a folder, all of which must have one."""
     given = [label for label in labels if label is not None]
@@ -148,7 +164,8 @@ def _image_loader(file: Path, target: Target) -> Load:
     _, channels, height, width = target.example[place].shape
 
     def load() -> torch.Tensor:
-        return read_image(file, (height, width), channels, target.image or _IMAGENET).to(target.example[place].dtype)
+        prepared = file_preprocessing(target.image or _IMAGENET, target.resize, (height, width))
+        return read_image(file, channels, prepared).to(target.example[place].dtype)
 
     return load
 
@@ -188,11 +205,22 @@ def resampling(recipe: ImageRecipe) -> Any:
     return Image.Resampling.BICUBIC if recipe.interpolation == "bicubic" else Image.Resampling.BILINEAR
 
 
-def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRecipe) -> torch.Tensor:
+def file_preprocessing(recipe: ImageRecipe, resize: PublishedResize | None, size: tuple[int, int]) -> Preprocessing:
+    """Return how an image file becomes an input of ``size`` (height, width): as for the published accuracy of the
+    model, if ``resize`` is known, else scaled until it covers the size. For another size than the model's own, the
+    shorter side is scaled with it."""
+    mean, std = _normalization(recipe)
+    if resize is None:
+        return Preprocessing(size, mean, std, "crop", recipe.interpolation)
+    shorter = max(max(size), round(resize.shorter_side * max(size) / recipe.size))
+    return Preprocessing(size, mean, std, "crop", resize.interpolation, shorter)
+
+
+def read_image(file: Path, channels: int, preprocessing: Preprocessing) -> torch.Tensor:
     """Return an image as a tensor of shape (1, channels, height, width).
 
-    It is rotated as its EXIF data says, resized to cover the size and cropped at its centre. Values are from 0 to 1;
-    those of three channels are normalized as the recipe says.
+    It is rotated as its EXIF data says, resized and cropped. Values are from 0 to 1; those of three channels are
+    normalized.
 
     Raises:
         PreparationError: the file is not an image.
@@ -200,8 +228,6 @@ def read_image(file: Path, size: tuple[int, int], channels: int, recipe: ImageRe
     import numpy
 
     picture = open_picture(file)
-    mean, std = _normalization(recipe)
-    preprocessing = Preprocessing(size, mean, std, "crop", recipe.interpolation)
     if channels == _CHANNELS:
         pixels = torch.from_numpy(picture_array(picture, preprocessing))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -194,12 +195,15 @@ def _places(
 
 
 def _found(named: Sequence[str], known: Sequence[tuple[str, ...]], source: str) -> dict[str, int]:
-    """Return the class of each name. A synonym that several classes share names none of them."""
+    """Return the class of each name: of exactly this name, else of one that differs in case, accents' encoding, spaces
+    and hyphens. A name that several classes share names none of them."""
+    exact: dict[str, set[int]] = {}
     places: dict[str, set[int]] = {}
     for place, names in enumerate(known):
         for name in names:
+            exact.setdefault(name, set()).add(place)
             places.setdefault(_normalized(name), set()).add(place)
-    found = {name: places.get(_normalized(name), set()) for name in named}
+    found = {name: exact.get(name) or places.get(_normalized(name), set()) for name in named}
     if unknown := [name for name in named if not found[name]]:
         raise _Unusable(f"{_listed(unknown)} {'is' if len(unknown) == 1 else 'are'} not among the classes of {source}")
     if shared := [name for name in named if len(found[name]) > 1]:
@@ -211,13 +215,16 @@ def category_places(
     named: Sequence[str], known: Sequence[tuple[str, ...]], model: str, *, imagenet: bool
 ) -> dict[str, int]:
     """Return the class of each named category among the ``known`` names of a model's classes. With ``imagenet``, 1,000
-    of these are ImageNet's in their order, which all WordNet ids can name.
+    of these are ImageNet's in their order, which all WordNet ids or their indexes can name.
 
     Raises:
         UsageError: a category is not among the classes, or may be several of them.
     """
     if imagenet and len(known) == len(named) == _IMAGENET and all(_WORDNET.fullmatch(name) for name in named):
         return {name: place for place, name in enumerate(sorted(named))}
+    indexes = {name: int(name) for name in named if name.isascii() and name.isdigit()}
+    if imagenet and indexes and len(set(indexes.values())) == len(named) and max(indexes.values()) < len(known):
+        return indexes
     try:
         return _found(named, known, model)
     except _Unusable as error:
@@ -272,7 +279,7 @@ def _with_wordnet(names: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def _normalized(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", name.casefold())).strip()
+    return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", name).casefold())).strip()
 
 
 def _listed(names: Sequence[str]) -> str:

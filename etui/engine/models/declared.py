@@ -12,7 +12,8 @@ from etui.errors import PreparationError
 from etui.model import Model
 from etui.results import Tolerance
 
-_LIMITS = tuple(name for name in Tolerance.__struct_fields__ if name != "source")
+_OF_SESSIONS = frozenset({"source", "map_drop", "top1_drop"})
+_LIMITS = tuple(name for name in Tolerance.__struct_fields__ if name not in _OF_SESSIONS)
 _AT_MOST_1 = frozenset({"cosine_min", "top1_min"})
 
 

@@ -13,7 +13,7 @@ import torch
 from etui.catalog.models import ImageRecipe, ModelEntry, TextRecipe
 from etui.engine.explain.error_text import first_line
 from etui.engine.models.call_structure import CallStructure, Inputs, plain_structure
-from etui.engine.models.data_folder import Target, mean_and_std, read_folder, resampling
+from etui.engine.models.data_folder import Target, mean_and_std, read_folder, read_images, resampling
 from etui.engine.models.data_labels import FolderLabels
 from etui.engine.models.diffusion_models import step_inputs
 from etui.engine.models.input_shapes import batch_count, changed_to, joined
@@ -220,6 +220,29 @@ def data_inputs(folder: Path, target: Target, accuracy: int, calibration: int, s
     return InputSet(evaluation, calibrating, info, files=labels).structured(target.structure)
 
 
+def split_inputs(
+    folder: Path, evaluated: Sequence[str], calibrating: Sequence[str], names: tuple[str, str], target: Target,
+    accuracy: int, calibration: int, seed: int,
+) -> InputSet:  # fmt: skip
+    """Make a model's inputs from a seeded sample of labelled images: the evaluation inputs from those of the evaluated
+    split, the calibration inputs from those of another one; ``names`` are those of both splits.
+
+    Raises:
+        PreparationError: see ``read_images``.
+    """
+    inputs = read_images(folder, evaluated, target, accuracy, seed)
+    known = {content(one) for one in inputs}
+    # One more for each evaluation input: the splits may have images in common.
+    others = read_images(folder, calibrating, target, calibration + len(inputs), seed) if calibrating else []
+    chosen = [one for one in others if content(one) not in known][:calibration]
+    counted_images = f"{len(inputs)} images of the split {names[0]}"
+    detail = f"{counted_images} of {folder}"
+    split = f"evaluation uses {counted_images}, calibration "
+    split += f"{len(chosen)} of the split {names[1]}" if chosen else "has none: there is no other split for training"
+    info = _info("data", detail, split, inputs, chosen)
+    return InputSet(inputs, chosen, info, files=FolderLabels()).structured(target.structure)
+
+
 def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int, shape: Shape = OWN_SHAPE) -> Target:
     """Return what files become as inputs of a catalog model: single items of a shape."""
     single = msgspec.structs.replace(shape, batch=None)
@@ -237,7 +260,10 @@ def catalog_target(entry: ModelEntry, tokenizer_folder: Path | None, seed: int, 
     names = (*texts, *(() if entry.image is None else ("pixel_values",)))
     if entry.diffusion is not None:
         names = ("sample", "timestep", "encoder_hidden_states")
-    return Target(example, plain_structure(len(example)), entry.name, image=entry.image, tokenize=tokenize, names=names)
+    return Target(
+        example, plain_structure(len(example)), entry.name, image=entry.image, resize=entry.resize,
+        tokenize=tokenize, names=names,
+    )  # fmt: skip
 
 
 def _variations(example: Inputs, chosen: Sequence[Way], accuracy: int, calibration: int, seed: int) -> InputSet:

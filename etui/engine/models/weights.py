@@ -18,6 +18,7 @@ from etui.engine.models import hub, timm_models
 from etui.engine.models.build import Built, build, build_raw, finish, transformers_parts
 from etui.engine.models.file_hashes import content_hash
 from etui.engine.models.inputs import photos
+from etui.engine.models.trained_checkpoint import OWN, TrainedCheckpoint, trained_checkpoint
 from etui.errors import WeightsError
 from etui.events import Event, utc_now
 from etui.spec import OWN_SHAPE, Shape
@@ -38,13 +39,19 @@ StateDict = dict[str, torch.Tensor]
 
 class Resolved(NamedTuple):
     """The chosen weights, before anything is built. ``identity`` changes when the weights do; ``path`` is their file or
-    Hugging Face folder."""
+    Hugging Face folder. ``trained`` is the metadata of a checkpoint of `etui train`."""
 
     kind: Literal["pretrained", "checkpoint", "synthetic", "embedded"]
     detail: str
     identity: str
     path: Path | None = None
     revision: str | None = None
+    trained: TrainedCheckpoint | None = None
+
+    @property
+    def outputs(self) -> int | None:
+        """The number of outputs that a checkpoint of a training needs."""
+        return None if self.trained is None else len(self.trained.categories)
 
     @property
     def folder(self) -> Path | None:
@@ -120,7 +127,7 @@ def load(model: Model, resolved: Resolved, seed: int, allow_pickle: bool = False
         return Built(module, None)
     state = read_state_dict(resolved.path)
     if model.source_kind in {"torchvision", "diffusers"}:
-        raw = build_raw(model, initialize=False)
+        raw = build_raw(model, initialize=False, outputs=resolved.outputs)
         _fit(raw, state, resolved.path)
     elif model.source_kind == "timm":
         raw = _load_timm(model, state, resolved.path)
@@ -144,7 +151,7 @@ def read_state_dict(path: Path) -> StateDict:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return dict(load_file(path))
+            return {name: tensor for name, tensor in load_file(path).items() if not name.startswith(OWN)}
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
@@ -186,7 +193,8 @@ def _from_path(weights: str, cache_dir: Path) -> Resolved:
         raise WeightsError(f"{path} is neither a file nor a folder", _REPLACE)
     if path.is_dir():
         return Resolved("checkpoint", f"folder {path.name}", _identity(path, cache_dir), path)
-    return Resolved("checkpoint", f"file {path.name}", _identity(path, cache_dir), path)
+    identity = _identity(path, cache_dir)
+    return Resolved("checkpoint", f"file {path.name}", identity, path, trained=trained_checkpoint(path))
 
 
 def _synthetic(seed: int) -> Resolved:

@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 from etui.task_data.preprocessing import Preprocessing, picture_array
 
-_AREAS = (0.4, 1.0)
 _RATIOS = (3 / 4, 4 / 3)
 _COLOUR = 0.2
 _TRIES = 10
 
 
 def augmented(
-    picture: Any, preprocessing: Preprocessing, *, seed: int, epoch: int, index: int, flip: bool
+    picture: Any, preprocessing: Preprocessing, *, seed: int, epoch: int, index: int, flip: bool, least_area: float
 ) -> NDArray[np.float32]:
     """Return a Pillow image of mode RGB, changed at random, as normalized values of shape [3, height, width].
 
-    A crop of 0.4 to 1 of the area with an aspect ratio of 3/4 to 4/3 is resized; half of the images are mirrored with
-    ``flip``; brightness, contrast and saturation change by up to 20 %. The same numbers give the same image.
+    A crop of ``least_area`` to 1 of the area with an aspect ratio of 3/4 to 4/3 is resized, the whole image if none is
+    found; half of the images are mirrored with ``flip``; brightness, contrast and saturation change by up to 20 %. The
+    same numbers give the same image.
     """
     from PIL import ImageEnhance, ImageOps
 
     random = np.random.default_rng([seed, epoch, index])
-    picture = picture.crop(_box(picture.size, random))
+    picture = picture.crop(crop_box(picture.size, least_area, random))
     if flip and random.random() < 0.5:
         picture = ImageOps.mirror(picture)
     for change in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
@@ -34,10 +34,11 @@ def augmented(
     return picture_array(picture, preprocessing)
 
 
-def _box(size: tuple[int, int], random: np.random.Generator) -> tuple[int, int, int, int]:
+def crop_box(size: tuple[int, int], least_area: float, random: np.random.Generator) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a crop of an image of ``size`` (width, height) in pixels."""
     width, height = size
     for _ in range(_TRIES):
-        area = random.uniform(*_AREAS) * width * height
+        area = random.uniform(least_area, 1.0) * width * height
         ratio = float(np.exp(random.uniform(np.log(_RATIOS[0]), np.log(_RATIOS[1]))))
         across, down = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
         if 0 < across <= width and 0 < down <= height:

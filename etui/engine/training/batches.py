@@ -36,7 +36,9 @@ class Batches:
         self._folder, self._data, self._preprocessing = folder, data, preprocessing
         self._threads = max(1, threads)
 
-    def training(self, size: int, *, seed: int, epoch: int, first: int, flip: bool) -> Iterator[Batch]:
+    def training(
+        self, size: int, *, seed: int, epoch: int, first: int, flip: bool, least_area: float
+    ) -> Iterator[Batch]:
         """Yield the batches of an epoch from number ``first`` on, in an order drawn from seed and epoch. A batch at the
         end that is smaller than ``size`` is left out if there is another."""
         order = np.random.default_rng([seed, epoch]).permutation(len(self._data.images)).tolist()
@@ -45,7 +47,9 @@ class Batches:
 
         def made(index: int) -> NDArray[np.float32]:
             picture = open_picture(self._folder / self._data.images[index].path)
-            return augmented(picture, self._preprocessing, seed=seed, epoch=epoch, index=index, flip=flip)
+            return augmented(
+                picture, self._preprocessing, seed=seed, epoch=epoch, index=index, flip=flip, least_area=least_area
+            )
 
         return self._prepared(groups, made)
 

@@ -1,9 +1,8 @@
-"""Train a classifier on labelled images, resume it exactly, and lower the best checkpoint to a program."""
+"""Train a classifier on labelled images, epoch by epoch, with checkpoints from which it is resumed exactly."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -11,22 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from etui.analysis.task_metrics import average_precision, probabilities
-from etui.catalog.find import Model, UserModel, find_model
-from etui.engine.delegates import delegate_support
-from etui.engine.lowering.graph_stages import GraphStages
-from etui.engine.lowering.lower import lower_graph
-from etui.engine.lowering.quantize import plain_graph
-from etui.engine.models.build import build
-from etui.engine.models.call_structure import plain_structure
-from etui.engine.models.torchvision_shim import prepare_torchvision
-from etui.engine.runtime.execution import LoadedProgram
-from etui.engine.training.batches import Batch, Batches
+from etui.catalog.find import find_model
+from etui.engine.training.batches import Batch
+from etui.engine.training.build_classifier import build_classifier, check_output, optimizer_for
 from etui.engine.training.checkpoints import (
     OWN,
     Position,
@@ -38,23 +27,19 @@ from etui.engine.training.checkpoints import (
 )
 from etui.engine.training.initial_weights import initialize, load_weights
 from etui.engine.training.losses import LOSSES
-from etui.engine.training.qat import convert_qat, prepare_qat, to_evaluation, to_training
+from etui.engine.training.lower_checkpoint import lower_best
+from etui.engine.training.qat import prepare_qat, to_evaluation, to_training
+from etui.engine.training.training_data import TrainingData
 from etui.errors import PreparationError
-from etui.events import Event, utc_now
+from etui.events import Event, Level, utc_now
 from etui.files.atomic import write_file
 from etui.jobs import TrainJob
-from etui.task_data.labelled_images import LabelledImages, split_images
-from etui.task_data.preprocessing import Preprocessing
-from etui.task_data.program_metadata import TaskMetadata, write_metadata
-from etui.task_data.reading import open_labelled_images, splits_of
-from etui.task_training import BEST, LAST, LOGS, PROGRAM, RESULT, EpochFigures, MetricName, TrainedModel
+from etui.task_training import BEST, LAST, LOGS, RESULT, EpochFigures, StepFigures, TrainedModel
 from etui.text import plain
 
 Log = Callable[[Event], None]
 
 _PROGRESS_S = 0.5
-_FRACTIONS = {"train": 0.8, "val": 0.2}
-"""The parts of a data set without splits."""
 
 
 def run_train(job: TrainJob, log: Log) -> TrainedModel:
@@ -78,23 +63,10 @@ class _Training:
         self._settings = settings = job.settings
         self._folder = Path(job.folder)
         self._say("reading the data set")
-        data = Path(job.data)
-        if splits_of(data):
-            self._training_data = open_labelled_images(data, settings.train_split)
-            self._validation_data = open_labelled_images(data, settings.validation_split)
-        else:
-            parts = split_images(open_labelled_images(data, None), _FRACTIONS, settings.seed)
-            self._training_data, self._validation_data = parts["train"], parts["val"]
-        _check_data(self._training_data, self._validation_data)
-        self._kind = self._training_data.kind
-        self._categories = self._training_data.categories
-        self._preprocessing = Preprocessing((settings.size, settings.size))
-        self._batches = Batches(data, self._training_data, self._preprocessing, job.threads)
-        self._validation = Batches(data, self._validation_data, self._preprocessing, job.threads)
-        count = len(self._training_data.images)
-        self._per_epoch = max(1, count // settings.batch)
+        self._data = TrainingData(Path(job.data), settings, job.threads)
+        self._per_epoch = max(1, len(self._data.training.images) // settings.batch)
         self._position = Position(
-            settings=settings, categories=self._categories, training_sha256=self._training_data.sha256,
+            settings=settings, categories=self._data.categories, training_sha256=self._data.training.sha256,
             epoch=0, batch=0, loss_sum=0.0, epochs=[],
         )  # fmt: skip
 
@@ -105,15 +77,17 @@ class _Training:
         if saved is None:
             _refuse_existing(self._folder)
         module = self._module(saved[1] if saved else None)
-        optimizer = self._optimizer(module)
+        optimizer = optimizer_for(module, self._settings)
         if saved is not None:
             self._position = saved[0]
             load_optimizer(optimizer, _named(saved[1], f"{OWN}optimizer."))
             torch.set_rng_state(saved[1][f"{OWN}random"])
+            for figures in self._position.epochs:
+                self._log(Event(kind="log", level="debug", message=f"epoch {figures.epoch} was before", epoch=figures))
         self._module_ = module
         prepared: Any = accelerator.prepare_model(module)
         self._optimizer_: Any = accelerator.prepare_optimizer(optimizer)
-        self._loss = LOSSES[self._settings.loss or ("bce" if self._kind == "multi-label" else "cross-entropy")]
+        self._loss = LOSSES[self._settings.loss or self._data.default_loss]
         with _logs(self._folder / LOGS, len(self._position.epochs)) as writer:
             for epoch in range(self._position.epoch, self._settings.epochs):
                 self._epoch(epoch, accelerator, prepared, writer)
@@ -126,9 +100,7 @@ class _Training:
         settings, begun = self._settings, time.perf_counter()
         self._to_training(self._module_)
         waited, images, last_told, first = 0.0, 0, 0.0, self._position.batch
-        batches: Any = self._batches.training(
-            settings.batch, seed=settings.seed, epoch=epoch, first=first, flip=settings.flip
-        )
+        batches: Any = self._data.training_batches(epoch, first)
         rate = settings.learning_rate
         with contextlib.closing(batches):
             for number, batch in enumerate(batches, first):
@@ -144,12 +116,18 @@ class _Training:
                 now = time.perf_counter()
                 if now - last_told >= _PROGRESS_S:
                     last_told = now
-                    self._progress(epoch, number + 1, loss, (now - begun) / (number + 1 - first))
+                    self._progress(
+                        epoch, number + 1, (now - begun) / (number + 1 - first),
+                        StepFigures(
+                            epoch=epoch + 1, loss=loss, learning_rate=rate, images_per_second=images / (now - begun)
+                        ),
+                    )  # fmt: skip
         seconds = time.perf_counter() - begun
         metric = self._evaluate(prepared)
         figures = EpochFigures(
             epoch=epoch + 1, loss=self._position.loss_sum / self._per_epoch, metric=metric, learning_rate=rate,
             images_per_second=images / seconds, waiting_share=min(1.0, waited / seconds),
+            metric_name=self._data.metric_name,
         )  # fmt: skip
         epochs = [*self._position.epochs, figures]
         best = all(metric > one.metric for one in self._position.epochs)
@@ -158,16 +136,17 @@ class _Training:
             self._write(BEST)
         self._write(LAST)
         for name, value in (
-            ("loss", figures.loss), (self._metric, metric), ("learning rate", rate),
+            ("loss", figures.loss), (self._data.metric_name, metric), ("learning rate", rate),
             ("images per second", figures.images_per_second),
         ):  # fmt: skip
             writer.add_scalar(name, value, epoch + 1)
         self._log(
             Event(
                 kind="log", stage="training", at=utc_now(),
-                message=f"epoch {epoch + 1} of {settings.epochs}: loss {figures.loss:.4f}, {self._metric}"
+                message=f"epoch {epoch + 1} of {settings.epochs}: loss {figures.loss:.4f}, {self._data.metric_name}"
                 f" {metric:.4f}, {figures.images_per_second:.0f} images/s,"
                 f" {100 * figures.waiting_share:.0f} % waiting for data",
+                epoch=figures,
             )
         )  # fmt: skip
 
@@ -196,24 +175,13 @@ class _Training:
         total = self._per_epoch * self._settings.epochs
         return self._settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total))
 
-    @property
-    def _metric(self) -> MetricName:
-        return "mAP" if self._kind == "multi-label" else "top-1"
-
     def _evaluate(self, prepared: Callable[[torch.Tensor], torch.Tensor]) -> float:
         """Return the metric of the module on the validation split."""
-        self._say("evaluating")
+        self._say("evaluating", level="debug")
         self._to_evaluation(self._module_)
         device = next(self._module_.parameters()).device
         with torch.no_grad(), self._precision(device):
-            return self._metric_of(lambda images: prepared(images.to(device)).float().cpu(), self._settings.batch)
-
-    def _metric_of(self, compute: Callable[[torch.Tensor], torch.Tensor], size: int) -> float:
-        logits, targets = [], []
-        for batch in self._validation.evaluation(size):
-            logits.append(compute(batch.images))
-            targets.append(batch.targets)
-        return metric_of(torch.cat(logits).numpy(), torch.cat(targets).numpy(), multi_label=self._kind == "multi-label")
+            return self._data.metric(lambda images: prepared(images.to(device)).float().cpu(), self._settings.batch)
 
     # The model
 
@@ -221,14 +189,14 @@ class _Training:
         settings = self._settings
         model = find_model(settings.model)
         torch.manual_seed(settings.seed)
-        module = build_classifier(model, len(self._categories), settings.seed)
+        module = build_classifier(model, len(self._data.categories), settings.seed)
         if settings.initial is not None and saved is None:
             self._say("loading the initial weights")
-            initialize(model, module, settings.initial, self._categories, Path(self._job.cache_dir), self._log)
+            initialize(model, module, settings.initial, self._data.categories, Path(self._job.cache_dir), self._log)
         for parameter in module.parameters():
             parameter.requires_grad_(True)
-        images = next(self._validation.evaluation(max(2, min(settings.batch, 32)))).images
-        _check_output(model, module, images[:2], len(self._categories))
+        images = self._data.example(max(2, min(settings.batch, 32)))
+        check_output(model, module, images[:2], len(self._data.categories))
         if settings.qat is not None:
             self._say("inserting fake quantization")
             if len(images) < 2:
@@ -237,20 +205,6 @@ class _Training:
         if saved is not None:
             load_weights(module, model_tensors(saved), LAST)
         return module
-
-    def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
-        settings = self._settings
-        scales = [one for name, one in module.named_parameters() if name.endswith("log_scale")]
-        groups: list[dict[str, Any]] = [
-            {"params": [one for name, one in module.named_parameters() if not name.endswith("log_scale")]},
-            *([{"params": scales, "weight_decay": 0.0}] if scales else []),
-        ]
-        if settings.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay,
-            nesterov=settings.momentum > 0,
-        )  # fmt: skip
 
     def _to_training(self, module: Any) -> None:
         to_training(module) if self._settings.qat else module.train()
@@ -267,8 +221,8 @@ class _Training:
         position, tensors = read_checkpoint(path)
         for what, before, now in (
             ("settings", position.settings, self._settings),
-            ("categories", position.categories, self._categories),
-            ("training images", position.training_sha256, self._training_data.sha256),
+            ("categories", position.categories, self._data.categories),
+            ("training images", position.training_sha256, self._data.training.sha256),
         ):
             if before != now:
                 raise PreparationError(
@@ -286,111 +240,26 @@ class _Training:
         write_checkpoint(self._folder / name, self._position, tensors)
 
     def _finished(self) -> TrainedModel:
-        self._say("lowering the best checkpoint")
         best, tensors = read_checkpoint(self._folder / BEST)
         module = self._module_.cpu()
         load_weights(module, model_tensors(tensors), BEST)
-        image = torch.zeros(1, 3, self._settings.size, self._settings.size)
-        if isinstance(module, torch.fx.GraphModule) and self._settings.qat:
-            graph = convert_qat(module, image)
-        else:
-            graph = plain_graph(module.eval(), (image,), plain_structure(1))
-        # Registers the out variants of quantized operators, which lowering a quantized graph needs.
-        import executorch.kernels.quantized  # noqa: F401
-
-        precision = "int8" if self._settings.qat else "fp32"
-        manager, _ = lower_graph(graph, delegate_support("xnnpack"), precision, GraphStages())
-        content = bytes(manager.buffer)
-        write_file(self._folder / PROGRAM, content, force=True)
-        metadata = TaskMetadata(
-            categories=self._categories, kind=self._kind, preprocessing=self._preprocessing,
-            model=find_model(self._settings.model).name, data_name=self._training_data.name,
-            data_split=self._training_data.split or "", data_sha256=self._training_data.sha256,
-        )  # fmt: skip
-        write_metadata(self._folder / PROGRAM, metadata, force=True)
-        self._say("evaluating the program")
-        program = LoadedProgram(self._folder / PROGRAM, delegate="xnnpack")
-        metric = self._metric_of(lambda images: program(program.fit((images,)))[0], 1)
-        done = max(best.epochs, key=lambda one: one.metric)
-        result = TrainedModel(
-            settings=self._settings, folder=str(self._folder), kind=self._kind,
-            metric=self._metric, categories=self._categories,
-            training_images=len(self._training_data.images), validation_images=len(self._validation_data.images),
-            training_sha256=self._training_data.sha256, validation_sha256=self._validation_data.sha256,
-            epochs=self._position.epochs, best=done.metric, best_epoch=done.epoch, program_metric=metric,
-            program_bytes=len(content), torch_version=torch.__version__.partition("+")[0], at=utc_now(),
-        )  # fmt: skip
+        result = lower_best(module, best, self._position, self._data, self._folder, self._say)
         write_file(self._folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2), force=True)
         return result
 
     # Messages
 
-    def _say(self, message: str) -> None:
-        self._log(Event(kind="stage", stage="training", message=message, at=utc_now()))
+    def _say(self, message: str, level: Level = "info") -> None:
+        self._log(Event(kind="stage", stage="training", message=message, at=utc_now(), level=level))
 
-    def _progress(self, epoch: int, batches: int, loss: float, seconds: float) -> None:
+    def _progress(self, epoch: int, batches: int, seconds: float, step: StepFigures) -> None:
         done, total = epoch * self._per_epoch + batches, self._settings.epochs * self._per_epoch
         self._log(
             Event(
                 kind="progress", stage="training", done=done, total=total, left_s=(total - done) * seconds,
-                message=f"epoch {epoch + 1} of {self._settings.epochs}: loss {loss:.4f}", at=utc_now(),
+                message=f"epoch {epoch + 1} of {self._settings.epochs}: loss {step.loss:.4f}", at=utc_now(), step=step,
             )
         )  # fmt: skip
-
-
-def build_classifier(model: Model, categories: int, seed: int) -> nn.Module:
-    """Build a model of torchvision with an output for each category, or a user's model as it is, with random weights.
-
-    Raises:
-        PreparationError: it is neither.
-    """
-    torch.manual_seed(seed)
-    if isinstance(model, UserModel):
-        return build(model, seed=seed, freeze=False).module
-    if model.source_kind != "torchvision":
-        raise PreparationError(
-            f"{model.name} cannot be trained", "select a classifier of torchvision or FILE.py:FACTORY"
-        )
-    prepare_torchvision()
-    models = importlib.import_module("torchvision.models")
-    try:
-        module: nn.Module = models.get_model(model.source_id, weights=None, num_classes=categories)
-    except TypeError as error:
-        raise PreparationError(f"{model.name} is not a classifier", "select another model") from error
-    return module
-
-
-def metric_of(logits: NDArray[np.float32], targets: NDArray[Any], *, multi_label: bool) -> float:
-    """Return mAP over the categories with positives, or top-1: the share of images whose own category has the highest
-    logit and no other has the same."""
-    if not multi_label:
-        own = logits[np.arange(len(logits)), targets]
-        return float(((logits >= own[:, None]).sum(axis=1) == 1).mean())
-    scores = probabilities(logits.astype(np.float64), "multi-label")
-    every = [average_precision(scores[:, place], targets[:, place] > 0) for place in range(scores.shape[1])]
-    return float(np.mean([one for one in every if one is not None]))
-
-
-def _check_data(training: LabelledImages, validation: LabelledImages) -> None:
-    if training.kind != validation.kind or training.categories != validation.categories:
-        raise PreparationError("the splits have different categories", "see etui data check")
-    if not any(image.labels for image in validation.images):
-        raise PreparationError("no image of the validation split has a label", "see etui data check")
-
-
-def _check_output(model: Model, module: nn.Module, images: torch.Tensor, categories: int) -> None:
-    module.eval()
-    with torch.no_grad():
-        try:
-            output = module(images)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise PreparationError(f"{model.name} does not take images [N, 3, H, W]: {error}", "see --size") from error
-    shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if shape != [len(images), categories]:
-        raise PreparationError(
-            f"the output of {model.name} is {shape}, and the data set needs [N, {categories}]",
-            "return one logit for each category",
-        )
 
 
 def _refuse_existing(folder: Path) -> None:

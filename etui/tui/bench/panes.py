@@ -50,6 +50,7 @@ class Panes:
             current.session.id if current is not None else None,
             current.progress.share_at(datetime.now(UTC)) if current is not None and current.progress else None,
             _starts(snapshot.sessions),
+            snapshot.trainings,
         )
 
     def show_progress(self, snapshot: Snapshot) -> None:

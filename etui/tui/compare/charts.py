@@ -9,6 +9,7 @@ from rich.text import Text
 from etui.analysis import pareto
 from etui.analysis.pareto import Front
 from etui.analysis.sweep import Sweep, sweep_of
+from etui.analysis.task_changes import TaskChanges, evaluation_of
 from etui.charts import drawing as charts
 from etui.charts.drawing import Canvas, Dot, Overlaid
 from etui.charts.scatter import DECADE
@@ -17,7 +18,8 @@ from etui.results import LIVE_STATUSES, RunDocument
 from etui.text import wrapped
 from etui.tui.compare.loader import Outcome
 from etui.tui.compare.selection import Selection
-from etui.tui.terminal import glyphs
+from etui.tui.compare.task_views import NO_TASK, TASK_VIEWS, changes_to, draw_categories, draw_images
+from etui.tui.terminal import glyphs, sheet_styles
 from etui.tui.widgets.chart_data import named_series
 from etui.tui.widgets.chart_frame import ChartFrame
 from etui.tui.widgets.sweep_views import SWEEP_VIEWS, draw_sweep, sweep_views
@@ -26,10 +28,12 @@ VIEWS = ("histogram", "ecdf", "blocks", "accuracy", "size")
 WAITING = "No block has been measured yet. The chart follows as blocks complete."
 _FRONTS = 3
 _MOST_LINES = 4
+_FIRST_OF_TASK = 8
 
 
 class ComparePictures(ChartFrame):
-    """Five views, selected by key, and one or two more if the runs differ in their shapes or threads."""
+    """Five views, selected by key, one or two more if the runs differ in their shapes or threads, and two if they were
+    evaluated on the same labelled images."""
 
     narrow_below = 60
 
@@ -42,11 +46,14 @@ class ComparePictures(ChartFrame):
         self._slots: dict[str, int] = {}
         self._hidden = 0
         self._sweep: Sweep | None = None
+        self._near: RunDocument | None = None
+        self._changes: TaskChanges | None = None
+        self._is_evaluated = False
 
     @property
     def views(self) -> tuple[str, ...]:  # type: ignore[override]
         """The names of the views that the runs have."""
-        return (*VIEWS, *sweep_views(self._sweep))
+        return (*VIEWS, *sweep_views(self._sweep), *(TASK_VIEWS if self._is_evaluated else ()))
 
     @property
     def place(self) -> int:
@@ -60,6 +67,11 @@ class ComparePictures(ChartFrame):
     def label(self, place: int) -> str:
         """Return a view's name, with the scale if it is the current view."""
         return f"{self.views[place]} log" if place == self._view and self.is_log else self.views[place]
+
+    def number(self, place: int) -> int:
+        """Return the digit that shows a view; those of labelled images always have the same."""
+        view = self.views[place]
+        return _FIRST_OF_TASK + TASK_VIEWS.index(view) if view in TASK_VIEWS else super().number(place)
 
     def subject(self) -> str:
         """Return how many of the runs are drawn, if not all are."""
@@ -80,21 +92,35 @@ class ComparePictures(ChartFrame):
         self._slots = {run_id: selection.slot(run_id) for run_id in pictured}
         self._overlaid = [_overlaid(documents[run_id], outcome, selection.slot(run_id)) for run_id in pictured]
         self._hidden = len(documents) - len(pictured)
+        view = self.view
         self._sweep = sweep_of([RunSummary.of(run) for run in documents.values()])
-        self._view = min(self._view, len(self.views) - 1)
+        self._near = documents.get(near, outcome.compared.base)
+        self._changes = changes_to(outcome.compared.base, self._near)
+        self._is_evaluated = evaluation_of(outcome.compared.base) is not None
+        self._view = self.views.index(view) if view in self.views else min(self._view, len(VIEWS) - 1)
         self.redraw(reset=True)
 
     def choose(self, view: int) -> bool:
         """Show another view; returns False if the runs do not have it."""
-        if view >= len(self.views):
+        if view >= len(self.views) or self.views[view] in TASK_VIEWS:
             return False
+        self._show(view)
+        return True
+
+    def choose_named(self, view: str) -> bool:
+        """Show the view of this name; returns False if the runs do not have it."""
+        if view not in self.views:
+            return False
+        self._show(self.views.index(view))
+        return True
+
+    def _show(self, view: int) -> None:
         self._view = view
         self.redraw()
-        return True
 
     def turn_log(self) -> bool:
         """Switch the logarithmic axis on or off; returns False if the view has none."""
-        if self.view == "blocks":
+        if self.view in ("blocks", *TASK_VIEWS):
             return False
         self._log[self._view] = not self.is_log
         self.redraw()
@@ -104,6 +130,10 @@ class ComparePictures(ChartFrame):
         """Draw the current view."""
         if self._outcome is None:
             return charts.centred_message(canvas, "")
+        if self._near is not None and self.view in TASK_VIEWS:
+            if self._changes is None:
+                return charts.centred_message(canvas, NO_TASK)
+            return self._draw_task(self._changes, self._near, self._outcome, canvas)
         if self._sweep is not None and self.view in SWEEP_VIEWS:
             return draw_sweep(self._sweep, canvas, per_item=self.view == "per item", log=self.is_log)
         if self._view >= _FRONTS:
@@ -116,6 +146,14 @@ class ComparePictures(ChartFrame):
         if self.view == "ecdf":
             return charts.overlaid_ecdf(self._overlaid, canvas, log=self.is_log)
         return charts.overlaid_blocks(self._overlaid, canvas)
+
+    def _draw_task(self, changes: TaskChanges, near: RunDocument, outcome: Outcome, canvas: Canvas) -> Text:
+        styles, cut = sheet_styles(self.app), glyphs(self.app).cut
+        if self.view == "images":
+            return draw_images(changes, canvas.width, canvas.height, styles, cut=cut)
+        names, base = outcome.compared.names, outcome.compared.base
+        before = "eager" if near.id == base.id else names[base.id]
+        return draw_categories(changes, before, names[near.id], canvas.width, canvas.height, styles, cut=cut)
 
     @property
     def _is_waiting(self) -> bool:
@@ -150,7 +188,7 @@ class ComparePictures(ChartFrame):
         return text.append_text(charts.scatter(dots, rest, unit=front.measure, log=self.is_log))
 
     def _decades_apart(self) -> bool:
-        if self._outcome is None or self.view == "blocks":
+        if self._outcome is None or self.view in ("blocks", *TASK_VIEWS):
             return False
         if self._sweep is not None and self.view in SWEEP_VIEWS:
             medians = [point.latency_ms for line in self._sweep.lines for point in line.points]

@@ -71,6 +71,11 @@ class TableTab(Guarded, Vertical):
         """The rows."""
         return self.query_one(TreeTable)
 
+    @property
+    def table(self) -> TreeTable | None:
+        """The rows, if they are shown."""
+        return self.view
+
     def focus(self, scroll_visible: bool = True) -> TableTab:
         """Focus the rows."""
         self.view.focus(scroll_visible)

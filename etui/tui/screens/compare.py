@@ -25,6 +25,7 @@ from etui.tui.compare.loader import Outcome, Runs
 from etui.tui.compare.metrics_table import MetricsTable, best_sign
 from etui.tui.compare.run_messages import RunMoved, RunOpened
 from etui.tui.compare.selection import Selection
+from etui.tui.compare.task_views import NO_TASK
 from etui.tui.compare.verdict_table import VerdictTable
 from etui.tui.compare.verdicts import Paragraph, VerdictView, remarks, summary
 from etui.tui.database import Database
@@ -453,10 +454,22 @@ class CompareScreen(Guarded, Screen[None]):
         if not self._charts.choose(6):
             self.notify(NO_ITEMS, timeout=3)
 
+    def action_view_8(self) -> None:
+        """Show the categories that lost most."""
+        if not self._charts.choose_named("categories"):
+            self.notify(NO_TASK, timeout=3, markup=False)
+
+    def action_view_9(self) -> None:
+        """Show the images whose categories changed."""
+        if not self._charts.choose_named("images"):
+            self.notify(NO_TASK, timeout=3, markup=False)
+
     def action_log_scale(self) -> None:
         """Switch the logarithmic axis on or off."""
         if not self._charts.turn_log():
-            self.notify("Blocks are shown in percent, without a logarithmic scale.", timeout=3)
+            blocks = self._charts.view == "blocks"
+            what = "Blocks are shown in percent, without" if blocks else "This view has no axis with"
+            self.notify(f"{what} a logarithmic scale.", timeout=3)
 
     def action_zoom(self) -> None:
         """Enlarge the chart to the full height, or restore it."""

@@ -25,7 +25,7 @@ from etui.text import local_time, plain
 from etui.tui.database import Database
 from etui.tui.defect_guard import Guarded
 from etui.tui.details import analyses
-from etui.tui.details.accuracy import accuracy_page
+from etui.tui.details.accuracy_tab import AccuracyTab
 from etui.tui.details.analysis_tab import AnalysisTab
 from etui.tui.details.artifact_tab import ArtifactTab
 from etui.tui.details.delegation import delegation_page
@@ -57,7 +57,7 @@ _OF_ANALYSES: dict[str, Callable[..., Widget]] = {
 _TABS: dict[str, Callable[..., Widget]] = {
     "Summary": Page,
     "Latency": LatencyTab,
-    "Accuracy": Page,
+    "Accuracy": AccuracyTab,
     "Operators": _OF_ANALYSES["Operators"],
     "Delegation": Page,
     **_OF_ANALYSES,
@@ -154,7 +154,7 @@ class DetailsScreen(Guarded, Screen[None]):
     @property
     def _table(self) -> TreeTable | None:
         """The table of the open tab, if it has one."""
-        return next((tab.view for tab in self.query(TableTab) if tab.id == _id_of(self.tab)), None)
+        return next((tab.table for tab in self.query(TableTab) if tab.id == _id_of(self.tab)), None)
 
     def on_details_screen_read(self, message: Read) -> None:
         """Fill the tabs with what was read."""
@@ -178,6 +178,8 @@ class DetailsScreen(Guarded, Screen[None]):
             first.append("details.cancel")
         elif isinstance(tab, TableTab) and tab.view.rows is not None and tab.view.rows.roots:
             first += ["rows.fold", "rows.filter", "rows.sort", "rows.view", "rows.side"]
+        elif isinstance(tab, AccuracyTab) and len(tab.views) > 1:
+            first.append("rows.view")
         elif isinstance(tab, SummaryPane):
             first.append("details.model")
         elif isinstance(tab, AnalysisTab):
@@ -343,6 +345,10 @@ class DetailsScreen(Guarded, Screen[None]):
         """Predict the run's model on an NPU."""
         self._actions.predict_model(self._run_id)
 
+    def action_tag_photos(self) -> None:
+        """Tag photos with the run's program."""
+        self._actions.tag_photos(self._run_id)
+
     def action_cancel(self) -> None:
         """Cancel the analysis that is queued or running; on the tab Model, counting."""
         if self.tab == "Model" and self._model.state == "counting":
@@ -389,7 +395,7 @@ class DetailsScreen(Guarded, Screen[None]):
         self._write_title(document)
         self._page("summary").write(lambda width, styles: summary_page(document, reading.siblings, width, styles))
         self.query_one(LatencyTab).show(reading)
-        self._page("accuracy").write(lambda width, styles: accuracy_page(document, width, styles))
+        self.query_one(AccuracyTab).show(document)
         self._page("environment").write(lambda width, styles: environment_page(document, previous, width, styles))
         self._page("delegation").write(lambda width, styles: delegation_page(document, width, styles))
         for tab in self.query_one(ContentSwitcher).children:

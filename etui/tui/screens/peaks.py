@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from etui.actions import Scope, bindings
-from etui.errors import EtuiError
+from etui.errors import EtuiError, UsageError
 from etui.machine_peaks import MachinePeaks
 from etui.report import markdown
 from etui.services.peaks import measure_peaks
@@ -62,17 +62,16 @@ class PeaksDialog(Dialog[int]):
 
     def confirm(self) -> None:
         """Return the number of threads, or mark the field."""
+        text = self._threads.value.strip()
         try:
-            threads = int(self._threads.value)
-            check_threads(threads)
-        except ValueError:
-            self.row.mark("enter a whole number")
+            if not text.isdecimal() or not int(text):
+                raise UsageError(f"{text[:30]!r} is not a number of threads", "enter a whole number from 1")
+            threads = check_threads(int(text))
         except EtuiError as error:
             self.row.mark(to_text(error))
+            self._threads.focus()
         else:
             self.dismiss(threads)
-            return
-        self._threads.focus()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -161,7 +161,8 @@ class WorkScreen(Guarded, Screen[None]):
         if self._left_s is not None:
             return f"about {about_seconds(self._left_s)} left"
         passed_s = int(time.monotonic() - self._began)
-        return f"{seconds(passed_s)} so far" if passed_s >= _SHOWN_AFTER_S else ""
+        passed = f"{passed_s} s" if passed_s < 60 else seconds(passed_s)
+        return f"{passed} so far" if passed_s >= _SHOWN_AFTER_S else ""
 
     def _tick(self) -> None:
         if self.is_working:

@@ -64,6 +64,10 @@ class ChartFrame(Guarded, Widget):
         """Return a view's name on the upper border."""
         return self.views[place]
 
+    def number(self, place: int) -> int:
+        """Return the digit that shows a view."""
+        return place + 1
+
     def subject(self) -> str:
         """Return the text of the lower border."""
         return ""
@@ -98,11 +102,16 @@ class ChartFrame(Guarded, Widget):
     def _write_titles(self) -> None:
         is_narrow = self.size.width < self.narrow_below
         parts: list[str] = []
+        cells = 0
         for place in range(len(self.views)):
-            title = f"{place + 1} {self.label(place)}"
+            number = self.number(place)
+            title = f"{number} {self.label(place)}"
+            cells += len(title) + 2
             if place == self.place:
                 parts.append(f"[bold reverse] {title} [/]")
             else:
-                parts.append(f"[@click={self.click_action}{place + 1}]{place + 1 if is_narrow else title}[/]")
-        self.border_title = " ".join(parts) if is_narrow else "  ".join(parts)
+                parts.append(f"[@click={self.click_action}{number}]{number if is_narrow else title}[/]")
+        # The corners, their blanks and those around the current view are 6 cells.
+        is_long = is_narrow or cells - 2 + 6 > self.size.width
+        self.border_title = (" " if is_long else "  ").join(parts)
         self.border_subtitle = Content(self.subject())

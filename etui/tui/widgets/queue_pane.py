@@ -1,4 +1,4 @@
-"""The pane with the queue: the running session and those that wait."""
+"""The pane with the queue: the running session or training, and those that wait."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from textual.widget import Widget
 from etui.actions import bindings
 from etui.services.progress_state import share_text
 from etui.store import QueuedSession
+from etui.task_training import QueuedTraining
 from etui.text import about_seconds, plain, width
 from etui.tui.glyphs import glyphs_of
 from etui.tui.widgets.key_bar import Footer
+from etui.wording.trainings import model_name
 
 
 class QueuePane(Widget, can_focus=True):
-    """One line per session: ``●`` is running, ``·`` waits. With the focus it has a cursor."""
+    """One line per session: ``●`` is running, ``·`` waits. With the focus it has a cursor. Trainings are below the
+    sessions, without a cursor: they have a screen of their own."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("queue")]
     COMPONENT_CLASSES = {"queue--live", "queue--waiting", "queue--empty"}
@@ -56,6 +59,7 @@ class QueuePane(Widget, can_focus=True):
         """The id of the session under the cursor."""
         self._done = ""
         self._starts: dict[str, str] = {}
+        self._trainings: tuple[QueuedTraining, ...] = ()
 
     def show(
         self,
@@ -63,20 +67,23 @@ class QueuePane(Widget, can_focus=True):
         current: str | None,
         share: float | None = None,
         starts: Mapping[str, float] | None = None,
+        trainings: Sequence[QueuedTraining] = (),
     ) -> None:
         """Show the unfinished sessions, oldest first; ``current`` is the id of the running one, ``share`` its progress,
-        ``starts`` in how many seconds a waiting one is expected to start."""
+        ``starts`` in how many seconds a waiting one is expected to start, ``trainings`` the unfinished trainings."""
         done = "" if share is None else f" {share_text(share)}"
         texts = {name: about_seconds(start_s) for name, start_s in (starts or {}).items()}
-        if (tuple(sessions), current, done, texts) == (self._sessions, self._current, self._done, self._starts):
+        shown = (self._sessions, self._current, self._done, self._starts, self._trainings)
+        if (tuple(sessions), current, done, texts, tuple(trainings)) == shown:
             return
-        grew = len(sessions) != len(self._sessions)
+        grew = len(sessions) + len(trainings) != len(self._sessions) + len(self._trainings)
         place = self._place
         self._sessions, self._current, self._done, self._starts = tuple(sessions), current, done, texts
+        self._trainings = tuple(trainings)
         if sessions and all(session.id != self._cursor for session in sessions):
             # The cursor stays at its place when its session has ended.
             self._cursor = sessions[min(place, len(sessions) - 1)].id
-        waiting = sum(session.id != current for session in sessions)
+        waiting = sum(session.id != current for session in sessions) + sum(one.status == "queued" for one in trainings)
         self.border_title = f"Queue: {waiting} waiting" if waiting else "Queue"
         self.refresh(layout=grew)
 
@@ -135,21 +142,37 @@ class QueuePane(Widget, can_focus=True):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Return one line per session."""
-        return max(1, len(self._sessions))
+        return max(1, len(self._sessions) + len(self._trainings))
 
     def render(self) -> Text:
         """Return the sessions that fit, and the number of others."""
         cells, height = self.content_size.width, max(1, self.content_size.height)
-        if not self._sessions:
+        if not self._sessions and not self._trainings:
             return Text(" empty", self.get_component_rich_style("queue--empty", partial=True), no_wrap=True)
-        fits = len(self._sessions) <= height
+        every: list[QueuedSession | QueuedTraining] = [*self._sessions, *self._trainings]
+        fits = len(every) <= height
         first = 0 if fits or not self.has_focus else max(0, self._place - height + 2)
-        shown = self._sessions if fits else self._sessions[first : first + height - 1]
-        lines = [self._line(session, cells) for session in shown]
+        shown = every if fits else every[first : first + height - 1]
+        lines = [
+            self._training_line(one) if isinstance(one, QueuedTraining) else self._line(one, cells) for one in shown
+        ]
         if not fits:
-            more = f"  and {len(self._sessions) - len(shown)} more"
+            more = f"  and {len(every) - len(shown)} more"
             lines.append(Text(more, self.get_component_rich_style("queue--waiting", partial=True)))
         return Text("\n").join(lines)
+
+    def _training_line(self, training: QueuedTraining) -> Text:
+        live = training.status == "running"
+        style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
+        signs, settings = glyphs_of(self), training.request.settings
+        mark = " " if self.has_focus else ""
+        done = f" {len(training.epochs)}/{settings.epochs}" if live else ""
+        return Text(
+            f"{mark}{signs.live if live else signs.waiting} train {plain(model_name(settings))}{done}",
+            style,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
 
     def _line(self, session: QueuedSession, cells: int) -> Text:
         live = session.id == self._current

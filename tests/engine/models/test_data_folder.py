@@ -17,10 +17,13 @@ from torch import nn
 
 import etui
 from etui.catalog.models import MODELS, ImageRecipe
+from etui.catalog.torchvision_models import torchvision_model
+from etui.catalog.torchvision_names import NAMES
 from etui.engine.models.bundle import Bundle
 from etui.engine.models.call_structure import Inputs, flat_call, plain_structure
-from etui.engine.models.data_folder import Target, read_folder, read_image
+from etui.engine.models.data_folder import Target, file_preprocessing, read_folder, read_image
 from etui.engine.models.inputs import catalog_target
+from etui.engine.models.torchvision_shim import prepare_torchvision
 from etui.engine.models.user_inputs import content
 from etui.engine.runtime.execution import load_program
 from etui.errors import EtuiError, PreparationError, UsageError
@@ -99,10 +102,10 @@ def test_batch_of_a_model_is_filled_with_different_images(workshop: Workshop, tm
 
 def test_image_is_resized_to_cover_the_size_and_normalized(tmp_path: Path) -> None:
     Image.new("RGB", (40, 20), (255, 0, 0)).save(tmp_path / "red.png")
-    image = read_image(tmp_path / "red.png", (8, 12), 3, ImageRecipe(size=8))
+    image = read_image(tmp_path / "red.png", 3, file_preprocessing(ImageRecipe(size=8), None, (8, 12)))
     assert image.shape == (1, 3, 8, 12)
     assert image[0, :, 0, 0].tolist() == pytest.approx([(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225])
-    grey = read_image(tmp_path / "red.png", (4, 4), 1, ImageRecipe(size=4))
+    grey = read_image(tmp_path / "red.png", 1, file_preprocessing(ImageRecipe(size=4), None, (4, 4)))
     assert grey.shape == (1, 1, 4, 4) and 0 < float(grey.mean()) < 1
 
 
@@ -113,9 +116,40 @@ def test_a_photo_is_rotated_as_its_exif_data_says(tmp_path: Path) -> None:
     exif[0x0112] = 6
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "stored.png", exif=exif)
     for channels in (1, 3):
-        recipe = ImageRecipe(size=8, normalization="none")
-        image = read_image(tmp_path / "stored.png", (8, 8), channels, recipe)
+        prepared = file_preprocessing(ImageRecipe(size=8, normalization="none"), None, (8, 8))
+        image = read_image(tmp_path / "stored.png", channels, prepared)
         assert image[0, :, :4].min() == 1 and image[0, :, 4:].max() == 0
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "vit_b_16", "swin_t"])
+@pytest.mark.parametrize("size", [(300, 201), (199, 333), (500, 270)])
+def test_images_are_prepared_as_for_the_published_accuracy(name: str, size: tuple[int, int], tmp_path: Path) -> None:
+    prepare_torchvision()
+    from torchvision.models import get_model_weights
+
+    values = numpy.random.default_rng(0).integers(0, 255, (*size, 3), dtype=numpy.uint8)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    expected = get_model_weights(name).DEFAULT.transforms()(Image.open(tmp_path / "a.png"))
+    model = torchvision_model(name)
+    assert model is not None and model.image is not None
+    prepared = file_preprocessing(model.image, model.resize, (model.image.size, model.image.size))
+    torch.testing.assert_close(read_image(tmp_path / "a.png", 3, prepared)[0], expected, atol=1e-5, rtol=0)
+
+
+def test_the_table_of_torchvision_has_the_resizing_of_the_published_weights() -> None:
+    prepare_torchvision()
+    from torchvision.models import get_model_weights
+
+    for name, row in NAMES.items():
+        model = torchvision_model(name)
+        assert model is not None
+        if row.task == "classification":
+            transforms = get_model_weights(name).DEFAULT.transforms()
+            assert model.resize is not None
+            found = (model.resize.shorter_side, model.resize.interpolation)
+            assert found == (transforms.resize_size[0], transforms.interpolation.value), name
+        else:
+            assert model.resize is None
 
 
 def write_npz(folder: Path, number: int, **arrays: Any) -> None:

@@ -16,8 +16,8 @@ from torch import nn
 from etui.catalog.find import UserModel, find_model
 from etui.catalog.models import MODELS, Outputs
 from etui.engine.models.bundle import Bundle
-from etui.engine.models.data_labels import FolderLabels, JudgedLabels, class_names, judge_labels
-from etui.errors import PreparationError
+from etui.engine.models.data_labels import FolderLabels, JudgedLabels, category_places, class_names, judge_labels
+from etui.errors import PreparationError, UsageError
 from etui.jobs import BundleResult
 from etui.spec import Shape
 from tests.engine.conftest import TINY, Workshop
@@ -223,6 +223,17 @@ def test_names_of_a_configuration_and_of_timm() -> None:
     vars(classifier)["num_classes"] = 1000
     names = class_names(timm_model, classifier)
     assert len(names) == 1000 and "n01440764" in names[0] and "tench" in names[0]
+
+
+def test_categories_of_data_are_found_by_exact_names_first() -> None:
+    known = [("cat",), ("Cat",), ("caf\u00e9 table",), ("crane",), ("Crane",)]
+    found = category_places(["Cat", "cafe\u0301_Table"], known, "net", imagenet=False)
+    assert found == {"Cat": 1, "cafe\u0301_Table": 2}
+    with pytest.raises(UsageError, match="CRANE"):
+        category_places(["CRANE"], known, "net", imagenet=False)
+    assert category_places(["004", "1"], known, "resnet18", imagenet=True) == {"004": 4, "1": 1}
+    with pytest.raises(UsageError, match="'1'"):
+        category_places(["1"], known, "net", imagenet=False)
 
 
 @pytest.mark.parametrize("outputs", ["hidden state", "embedding"])

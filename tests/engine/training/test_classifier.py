@@ -10,16 +10,19 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
 from etui.catalog.find import find_model
 from etui.engine.models.weights import load, resolve
 from etui.engine.training import classifier
+from etui.engine.training.augmentation import crop_box
 from etui.engine.training.batches import Batches
 from etui.engine.training.checkpoints import read_checkpoint
-from etui.engine.training.classifier import metric_of, run_train
+from etui.engine.training.classifier import run_train
 from etui.engine.training.initial_weights import adopt, initialize
+from etui.engine.training.training_data import TrainingData
 from etui.errors import PreparationError
 from etui.events import Event
 from etui.jobs import TrainJob
@@ -183,7 +186,7 @@ def test_batches_depend_only_on_seed_epoch_and_number(digits: Path) -> None:
 
     def images(threads: int, epoch: int, first: int) -> list[torch.Tensor]:
         batches = Batches(digits, data, Preprocessing((16, 16)), threads)
-        return [one.images for one in batches.training(8, seed=1, epoch=epoch, first=first, flip=True)]
+        return [one.images for one in batches.training(8, seed=1, epoch=epoch, first=first, flip=True, least_area=0.4)]
 
     every, later, other = images(1, 0, 0), images(3, 0, 1), images(1, 1, 0)
     assert all(torch.equal(one, two) for one, two in zip(every[1:], later, strict=True))
@@ -191,15 +194,46 @@ def test_batches_depend_only_on_seed_epoch_and_number(digits: Path) -> None:
     assert len(every) == len(data.images) // 8
 
 
-def test_the_metrics_are_those_of_scikit_learn() -> None:
+def test_a_crop_keeps_the_labelled_objects_of_images_with_several_labels(digits: Path, tmp_path: Path) -> None:
+    for place in range(10):
+        (tmp_path / "folders" / str(place % 2)).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (25 * place, 0, 0)).save(tmp_path / "folders" / str(place % 2) / f"{place}.png")
+    several = TrainingData(digits, TrainingSettings(model="net", size=16), 1)
+    one = TrainingData(tmp_path / "folders", TrainingSettings(model="net", size=16), 1)
+    assert (several.kind, several.least_area, one.kind, one.least_area) == ("multi-label", 0.8, "single-label", 0.4)
+    assert TrainingData(digits, TrainingSettings(model="net", size=16, least_area=1.0), 1).least_area == 1.0
+    picture = Image.fromarray(np.arange(100 * 100 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 100, 3))
+    for least, smallest in ((1.0, 1.0), (0.8, 0.8), (0.1, 0.1)):
+        areas = []
+        for index in range(50):
+            left, top, right, bottom = crop_box(picture.size, least, np.random.default_rng(index))
+            assert 0 <= left < right <= 100 and 0 <= top < bottom <= 100
+            areas.append((right - left) * (bottom - top) / 10_000)
+        assert smallest - 0.02 <= min(areas) <= smallest + 0.1
+
+
+def test_the_metric_is_that_of_scikit_learn_on_the_validation_split(digits: Path, tmp_path: Path) -> None:
     from sklearn.metrics import average_precision_score
 
-    random = np.random.default_rng(0)
-    logits = random.normal(size=(60, 5)).astype(np.float32)
-    targets = (random.random((60, 5)) < 0.3).astype(np.float32)
-    targets[:, 4] = 0
-    expected = average_precision_score(targets[:, :4], logits[:, :4], average="macro")
-    assert metric_of(logits, targets, multi_label=True) == pytest.approx(expected, abs=1e-9)
-    classes = random.integers(0, 5, 60)
-    assert metric_of(logits, classes, multi_label=False) == pytest.approx((logits.argmax(1) == classes).mean())
-    assert metric_of(np.zeros((4, 3), np.float32), np.zeros(4, int), multi_label=False) == 0
+    data = TrainingData(digits, TrainingSettings(model="net", size=16), 1)
+    logits = np.random.default_rng(0).normal(size=(len(data.validation.images), 10)).astype(np.float32)
+    labels = np.zeros(logits.shape, dtype=bool)
+    for row, image in enumerate(data.validation.images):
+        labels[row, list(image.labels)] = True
+    having = labels.any(axis=0)
+    rest = iter(logits)
+
+    def compute(images: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.stack([next(rest) for _ in images]))
+
+    expected = average_precision_score(labels[:, having], logits[:, having], average="macro")
+    assert data.metric(compute, 4) == pytest.approx(expected, abs=1e-6)
+    for place in range(10):
+        (tmp_path / str(place % 2)).mkdir(exist_ok=True)
+        Image.new("RGB", (20, 20), (25 * place, 0, 0)).save(tmp_path / str(place % 2) / f"{place}.png")
+    single = TrainingData(tmp_path, TrainingSettings(model="net", size=16), 1)
+    truth = [image.labels[0] for image in single.validation.images]
+    assert single.metric_name == "top-1"
+    assert single.metric(lambda images: torch.zeros(len(images), 2), 4) == 0  # equal logits are not right
+    right = torch.nn.functional.one_hot(torch.tensor(truth), 2).float()
+    assert single.metric(lambda images: right, len(truth)) == 1

@@ -1,0 +1,1 @@
+"""Parts of the screen of trainings: the table of trainings, and the page of one."""
