@@ -296,7 +296,8 @@ def _followed(store: Store, submit: Callable[[], QueuedTraining], detach: bool, 
         return EXIT_DONE
     why = f": {plain(ended.error)}" if ended.error else ""
     more = f"; {resume_line(ended)}" if can_resume(ended) else ""
-    click.echo(f"etui: training {ended.id[:6]} {'is' if ended.live else 'was'} {ended.status}{why}{more}", err=True)
+    how = "is " if ended.live else "was " if ended.status in ("cancelled", "interrupted") else ""
+    click.echo(f"etui: training {ended.id[:6]} {how}{ended.status}{why}{more}", err=True)
     return {"failed": EXIT_FAILED, "interrupted": EXIT_FAILED, "timed out": EXIT_TIMED_OUT}.get(
         ended.status, EXIT_CANCELLED
     )

@@ -45,6 +45,7 @@ from etui.tui.workers import start
 
 if TYPE_CHECKING:
     from etui.results import RunDocument
+    from etui.services.score_images import Program
     from etui.services.summarize import Request
     from etui.tui.feed import Feed, Snapshot
 
@@ -335,6 +336,12 @@ class EtuiApp(ScreenHost, PaletteHost):
         from etui.tui.screens.peaks import PeaksScreen
 
         self.push_screen(PeaksScreen(threads or usable_cores(), measured))
+
+    def open_tagging(self, program: Program) -> None:
+        """Ask for photos, and tag them with a program."""
+        from etui.tui.screens.tag_photos import TagScreen
+
+        self.push_screen(TagScreen(program))
 
     def open_prediction(self, request: Request) -> None:
         """Ask for an NPU, and predict a model on it."""

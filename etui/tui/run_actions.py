@@ -412,6 +412,21 @@ class RunActions:
 
         self.find_model(run_id, self._app.database, self._app.open_prediction, complain)
 
+    def tag_photos(self, run_id: str) -> None:
+        """Tag photos with a run's program."""
+
+        async def work() -> None:
+            from etui.services.run_programs import program_of_run
+            from etui.services.score_images import Program
+
+            def read(store: Store) -> Program:
+                document = store.document(run_id, operators=False)
+                return program_of_run(document, imported=store.is_imported(run_id))
+
+            self._app.open_tagging(await self._app.database.read(read))
+
+        start(self._screen, work, group="tagging", exclusive=True, title="Cannot tag photos")
+
     # Measuring again
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:

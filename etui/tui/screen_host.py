@@ -15,6 +15,7 @@ from etui.tui.undo import Change
 
 if TYPE_CHECKING:
     from etui.results import RunDocument
+    from etui.services.score_images import Program
     from etui.services.summarize import Request
 
 Severity = Literal["information", "warning", "error"]
@@ -98,6 +99,10 @@ class ScreenHost(App[object]):
     def open_peaks(self, threads: int | None = None, measured: Callable[[], None] = lambda: None) -> None:
         """Show the peaks of this machine, or ask to measure those with a number of threads (None: as many as there are
         cores). ``measured`` is called when new ones are stored."""
+        raise NotImplementedError
+
+    def open_tagging(self, program: Program) -> None:
+        """Ask for photos, and tag them with a program."""
         raise NotImplementedError
 
     def open_prediction(self, request: Request) -> None:

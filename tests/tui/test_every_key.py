@@ -65,6 +65,7 @@ ELSEWHERE = {
     "trainings": "test_trainings.py",
     "peaks": "test_peaks_screen.py",
     "predict": "test_predict_screen.py",
+    "tagging": "test_tag_screen.py",
     "queue": "test_queue_pane.py",
 }
 """The scopes whose keys have tests of their own."""
@@ -105,6 +106,10 @@ async def _run_before(pilot: Bench) -> None:
 
 def _bench_only(pilot: Bench) -> bool:
     return pilot.app.screen is app_of(pilot).bench
+
+
+def _has_no_program(pilot: Bench) -> bool:
+    return any("is not in the cache" in one.message for one in notices(pilot.app))
 
 
 def _combo(pilot: Bench) -> Combo:
@@ -197,6 +202,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.trainings": Scenario(_is(TrainingsScreen)),
     "bench.peaks": Scenario(_is(PeaksDialog)),
     "bench.predict": Scenario(_is(NpuDialog)),
+    "bench.tag_photos": Scenario(_has_no_program),
     "table.details": Scenario(_is(DetailsScreen)),
     "table.mark": Scenario(_table(lambda table: len(table.marked) == 1)),
     "table.mark_all": Scenario(_table(lambda table: len(table.marked) == COUNT)),
@@ -270,6 +276,7 @@ SCENARIOS: dict[str, Scenario] = {
     "details.training": Scenario(_is(TrainingDialog), ("enter",)),
     "details.peaks": Scenario(_is(PeaksDialog), ("enter",)),
     "details.predict": Scenario(_is(NpuDialog), ("enter",)),
+    "details.tag_photos": Scenario(_has_no_program, ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),

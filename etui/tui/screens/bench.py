@@ -72,7 +72,19 @@ _PANES = {"picker", "queue", "runs", "chart", "log"}
 
 _ON_RUNS = {
     f"bench.{name}"
-    for name in ("cancel", "compare", "trend", "model", "diagram", "training", "predict", "export", "delete", "copy")
+    for name in (
+        "cancel",
+        "compare",
+        "trend",
+        "model",
+        "diagram",
+        "training",
+        "predict",
+        "tag_photos",
+        "export",
+        "delete",
+        "copy",
+    )
 }
 """Actions of the screen on the run under the cursor or the marked runs."""
 
@@ -695,6 +707,13 @@ class BenchScreen(Guarded, Screen[None]):
             self._actions.predict_model(self._table.run.id)
         else:
             self.app.say("No run is under the cursor.", "warning")
+
+    def action_tag_photos(self) -> None:
+        """Tag photos with the program of the run under the cursor."""
+        if self._table.run is None:
+            self.app.say("No run is under the cursor.", "warning")
+        else:
+            self._actions.tag_photos(self._table.run.id)
 
     def action_copy(self) -> None:
         """Copy the marked runs as a table, or the run under the cursor in full."""
