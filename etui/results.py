@@ -342,8 +342,8 @@ class Delegation(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Stage(msgspec.Struct, kw_only=True, frozen=True):
-    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory; for
-    baselines convert and compile) and its duration
+    """One stage of a run (load, export, quantize, reference, lower, write, measure, accuracy, memory,
+    evaluate; for baselines convert and compile) and its duration
     in seconds. ``cached`` means that the time was spent when the program was first prepared, not in this run."""
 
     name: str

@@ -17,6 +17,9 @@ PROGRAM = "model.pte"
 RESULT = "training.json"
 LOGS = "tensorboard"
 
+CALIBRATION_IMAGES = 100
+"""The default number of training images that a model is quantized with after training."""
+
 TrainingStatus = Literal["queued", "running", "done", "failed", "cancelled", "timed out", "interrupted"]
 LIVE_TRAININGS: frozenset[str] = frozenset({"queued", "running"})
 
@@ -26,7 +29,9 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     and width of the inputs in pixels; ``loss`` None is binary cross entropy for multi-label data, cross entropy for
     single-label data. ``initial`` is the file of the first weights, or ``pretrained``; None for random weights.
     ``least_area`` is the smallest part of the area of an image that a random crop keeps, 1 for no crop; None is 0.8 for
-    multi-label data, which loses labelled objects otherwise, and 0.4 for single-label data."""
+    multi-label data, which loses labelled objects otherwise, and 0.4 for single-label data. ``calibration`` is the
+    number of training images that the initial weights are quantized with instead of being trained (PTQ); None:
+    train."""
 
     model: str
     train_split: str = "train"
@@ -42,6 +47,13 @@ class TrainingSettings(msgspec.Struct, frozen=True, kw_only=True):
     size: int = 224
     flip: bool = True
     least_area: float | None = None
+    calibration: int | None = None
+
+    @property
+    def precision(self) -> str:
+        """The precision of the program."""
+        return "FP32" if self.qat is None and self.calibration is None else "INT8"
+
     seed: int = 0
     qat: Qat | None = None
     keep_fp32: tuple[str, ...] | None = None
@@ -87,7 +99,8 @@ class TrainingRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 class TrainedModel(msgspec.Struct, frozen=True, kw_only=True):
     """A training that ended. ``program_metric`` is the metric of the program, ``best`` that of the checkpoint it was
-    made from, on the same images. Hashes are those of the splits."""
+    made from, on the same images. Hashes are those of the splits. With PTQ there are no epochs, and ``best_epoch`` is
+    0."""
 
     settings: TrainingSettings
     folder: str

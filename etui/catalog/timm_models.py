@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import math
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +25,7 @@ from etui.catalog.models import (
     Family,
     ImageRecipe,
     ModelEntry,
+    PublishedResize,
     with_top1,
 )
 from etui.errors import EtuiError, UsageError
@@ -34,7 +36,7 @@ PREFIX = "timm:"
 INSTALL = "pip install 'etui[timm]'"
 
 _LIMIT_S = 180.0
-_FORMAT = 1
+_FORMAT = 2
 """Increase it when the list of the same version of timm has other content than before."""
 
 _TRANSFORMERS = (
@@ -56,7 +58,8 @@ _listed_here: dict[Path, TimmTable] = {}
 
 class TimmRow(msgspec.Struct, frozen=True, array_like=True):
     """The input and output of one model of timm: channels, height and width of its images, mean and standard deviation
-    of their normalization, interpolation, number of outputs, and whether it takes only this size."""
+    of their normalization, interpolation, number of outputs, whether it takes only this size, and for models whose
+    images are cropped at the centre the share of the shorter side that is used; 0 for others."""
 
     size: tuple[int, int, int]
     mean: tuple[float, ...]
@@ -64,6 +67,7 @@ class TimmRow(msgspec.Struct, frozen=True, array_like=True):
     interpolation: str
     classes: int
     is_fixed: bool
+    crop_share: float = 0.0
 
 
 class TimmTable(msgspec.Struct, frozen=True):
@@ -158,11 +162,20 @@ def _entry(name: str, row: TimmRow) -> ModelEntry:
             std=row.std,
             interpolation=_interpolation(row.interpolation),
         ),
+        resize=_resize(row),
         repeat=30,
         tolerances=with_top1(tolerances) if is_classifier else tolerances,
         prefix=PREFIX,
         fixed_size=row.is_fixed,
     )
+
+
+def _resize(row: TimmRow) -> PublishedResize | None:
+    """Return how timm resizes images for the accuracy that it publishes; None if it does not crop them."""
+    if not 0 < row.crop_share <= 1 or row.interpolation not in ("bilinear", "bicubic"):
+        return None
+    side = math.floor(row.size[1] / row.crop_share)
+    return PublishedResize(shorter_side=side, interpolation=_interpolation(row.interpolation))
 
 
 def _interpolation(name: str) -> Literal["bilinear", "bicubic"]:

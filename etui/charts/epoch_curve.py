@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -15,18 +16,23 @@ LEAST_WIDTH, LEAST_HEIGHT = 30, 6
 """The smallest canvas on which the axes leave room for a curve."""
 
 _TOP = 1
+_LEAST_EPOCHS, _AHEAD = 4, 4 / 3
+"""The axis has at least this number of epochs, and ends at this multiple of those that are done."""
+
 _WIDE_RANGE = 50.0
 """Values whose largest and smallest differ by more than this factor have a logarithmic axis."""
 
 
-def epoch_curve(title: str, points: Sequence[tuple[float, float]], epochs: int, canvas: Canvas) -> Text:
+def epoch_curve(
+    title: str, points: Sequence[tuple[float, float]], epochs: int, canvas: Canvas, *, log: bool = False
+) -> Text:
     """Return a plot of (epoch, value) from epoch 0 to ``epochs``, with the last value after the title. An epoch that is
-    in progress has a fraction."""
+    in progress has a fraction. With ``log`` the scale is logarithmic if the values have a wide range."""
     if not points:
         return centred_message(canvas, f"{title}: no value yet")
     values = [value for _, value in points]
     least = min((value for value in values if value > 0), default=1.0)
-    wide = min(values) > 0 and max(values) > _WIDE_RANGE * least
+    wide = log and min(values) > 0 and max(values) > _WIDE_RANGE * least
     scale = value_scale(values, log=wide)
     grid, plot = start_plot(canvas, scale, "", top=_TOP)
     palette = canvas.palette
@@ -45,3 +51,9 @@ def epoch_curve(title: str, points: Sequence[tuple[float, float]], epochs: int, 
     for epoch, value in shown:
         grid.put(plot.column(across.place(epoch)), plot.row(scale.place(value)), glyphs.series[0], palette.series[0])
     return grid.text()
+
+
+def epochs_shown(done: float, total: int) -> int:
+    """Return the epoch at which the axis ends if ``done`` of ``total`` epochs are done: sooner than ``total`` if most
+    of them are still to come."""
+    return min(total, max(_LEAST_EPOCHS, math.ceil(done * _AHEAD)))

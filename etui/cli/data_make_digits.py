@@ -25,7 +25,7 @@ from etui.text import counted, plain
 def make_digits(folder: Path, images: int, size: int, seed: int) -> None:
     """Write a data set of handwritten digits on photos into the new folder DIR, in COCO's format.
 
-    Digits and photos are those of scikit-learn, so that no network is needed. Each image has one to four digits in
+    Digits and photos are those of scikit-learn, so that no network is needed. Each image has one to three digits in
     random places, sizes and colours; its width and height vary from 0.75 to 1.25 times --size. The splits train, val
     and test have 70, 15 and 15 % of the images, and share neither a handwritten digit nor a part of a photo. The same
     options give the same bytes (with the same versions of Pillow and scikit-learn).

@@ -52,6 +52,7 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
     epilog=examples(
         "etui data make-digits digits && etui train resnet18 --data digits --size 64 --epochs 10 -o fp32",
         "etui train resnet18 --data digits --size 64 --epochs 3 --qat lsq --init fp32/best.safetensors -o lsq",
+        "etui train resnet18 --data digits --size 64 --ptq --init fp32/best.safetensors -o ptq",
         "etui train net.py:make --data photos --loss focal --optimizer adamw --lr 0.001 -o trained --resume",
         "etui train resnet18 --config train.toml -o trained --json | jq .best",
         "etui train --list",
@@ -93,6 +94,10 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
                    " ones.  [default: random weights]")  # fmt: skip
 @click.option("--qat", type=click.Choice(("lsq", "pt2e")),
               help="Train with quantization to INT8: learned step sizes, or moving averages of extremes.")  # fmt: skip
+@click.option("--ptq", is_flag=True,
+              help="Only quantize the weights of --init to INT8, calibrated on training images.")  # fmt: skip
+@click.option("--calibration", type=Count(min=1), metavar="N",
+              help="Number of training images that --ptq is calibrated on.  [default: 100]")  # fmt: skip
 @click.option("--keep-fp32", metavar="MODULE,..",
               help="Modules that --qat leaves in FP32; none for no module.  [default: lsq the first and the last layer,"
                    " pt2e none]")  # fmt: skip
@@ -136,6 +141,8 @@ def train(
     amp: bool,
     initial: str | None,
     qat: Any,
+    ptq: bool,
+    calibration: int | None,
     keep_fp32: str | None,
     train_split: str,
     val_split: str,
@@ -157,7 +164,7 @@ def train(
 
     MODEL is a classifier of torchvision in `etui models`, or FILE.py:FACTORY with one logit per category. After each
     epoch it is evaluated by mAP (several labels per image) or top-1. The output folder has best.safetensors,
-    last.safetensors, model.pte for XNNPACK (INT8 with --qat), training.json, and TensorBoard logs.
+    last.safetensors, model.pte for XNNPACK (INT8 with --qat and --ptq), training.json, and TensorBoard logs.
 
     A training is queued like a run: it survives the terminal, and `etui log`, `etui cancel` and `etui who` take or show
     it. Ctrl-C cancels it. --resume continues from the last checkpoint, and on a CPU ends with the same weights as
@@ -193,19 +200,25 @@ def train(
         raise click.UsageError(f"Missing option '{option}'.")
     from etui.catalog.find import find_model
     from etui.services.train import default_rates, submit_training
-    from etui.task_training import TrainingRequest, TrainingSettings
+    from etui.task_training import CALIBRATION_IMAGES, TrainingRequest, TrainingSettings
 
     if keep_fp32 is not None and qat is None:
         raise UsageError("--keep-fp32 belongs to --qat", "add --qat, or leave it out")
     if amp and qat is not None:
         raise UsageError("--amp does not work with --qat, whose scales need FP32", "leave one of them out")
+    if calibration is not None and not ptq:
+        raise UsageError("--calibration belongs to --ptq", "add --ptq, or leave it out")
+    if ptq and (qat is not None or amp or resume):
+        raise UsageError("--ptq excludes --qat, --amp and --resume: it does not train", "leave out one of them")
+    if ptq and initial is None:
+        raise UsageError("--ptq quantizes the weights of --init, which is missing", "add --init FILE")
     names = [name.strip() for name in (keep_fp32 or "").split(",") if name.strip()]
     rate, decay = default_rates(optimizer, qat)
     settings = TrainingSettings(
         model=find_model(model).reference,
         train_split=train_split,
         validation_split=val_split,
-        epochs=epochs,
+        epochs=0 if ptq else epochs,
         batch=batch,
         learning_rate=rate if lr is None else lr,
         weight_decay=decay if weight_decay is None else weight_decay,
@@ -215,6 +228,7 @@ def train(
         size=pixels,
         flip=flip,
         least_area=least_area,
+        calibration=(calibration or CALIBRATION_IMAGES) if ptq else None,
         seed=seed,
         qat=qat,
         keep_fp32=None if keep_fp32 is None else tuple(name for name in names if names != ["none"]),
@@ -282,7 +296,8 @@ def _followed(store: Store, submit: Callable[[], QueuedTraining], detach: bool, 
         return EXIT_DONE
     why = f": {plain(ended.error)}" if ended.error else ""
     more = f"; {resume_line(ended)}" if can_resume(ended) else ""
-    click.echo(f"etui: training {ended.id[:6]} {'is' if ended.live else 'was'} {ended.status}{why}{more}", err=True)
+    how = "is " if ended.live else "was " if ended.status in ("cancelled", "interrupted") else ""
+    click.echo(f"etui: training {ended.id[:6]} {how}{ended.status}{why}{more}", err=True)
     return {"failed": EXIT_FAILED, "interrupted": EXIT_FAILED, "timed out": EXIT_TIMED_OUT}.get(
         ended.status, EXIT_CANCELLED
     )

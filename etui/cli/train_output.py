@@ -48,12 +48,12 @@ def resume_line(training: QueuedTraining) -> str:
 
 def result_text(done: TrainedModel) -> str:
     """Return the result of a training."""
-    precision = "INT8" if done.settings.qat else "FP32"
+    epoch = [f"best epoch        {done.best_epoch} of {len(done.epochs)}"] if done.epochs else []
     return "\n".join(
         (
-            f"best epoch        {done.best_epoch} of {len(done.epochs)}",
+            *epoch,
             f"{done.metric:<17} {done.best:.4f} of {done.validation_images} images",
-            f"{done.metric + ' of program':<17} {done.program_metric:.4f} ({precision}, XNNPACK,"
+            f"{done.metric + ' of program':<17} {done.program_metric:.4f} ({done.settings.precision}, XNNPACK,"
             f" {text.size(done.program_bytes)})",
             f"output            {done.folder}",
         )

@@ -592,6 +592,30 @@ class RunSummary(StoredFacts):
         indexed=True,
         early=True,
     )
+    map_percent = Fact(
+        read=_of(_evaluation, lambda found: _percent(found, "mAP")),
+        kind=PERCENT,
+        title="mAP",
+        about="Mean average precision on labelled images in percent",
+        json="accuracy.map_percent",
+        filter=Filter(key="map", hint="in percent"),
+        better="higher",
+        screen=ScreenColumn(spare=12, off=True),
+        comparison=Comparison(group="accuracy"),
+        indexed=True,
+    )
+    task_top1_percent = Fact(
+        read=_of(_evaluation, lambda found: _percent(found, "top-1")),
+        kind=PERCENT,
+        title="task top-1",
+        about="Share of labelled images whose category is found in percent",
+        json="accuracy.task_top1_percent",
+        filter=Filter(key="task-top1", hint="in percent; top1 is the agreement with eager"),
+        better="higher",
+        screen=ScreenColumn(spare=12, off=True),
+        comparison=Comparison(group="accuracy"),
+        indexed=True,
+    )
     verdict: Fact[AccuracyVerdict | None] = Fact(
         read=lambda run: run.accuracy.verdict if run.accuracy else None,
         kind=TEXT,
@@ -786,24 +810,8 @@ PLANNED_BYTES: Fact[int | None] = Fact(
     comparison=Comparison(group="memory"),
 )
 
-MEAN_AVERAGE_PRECISION: Fact[float | None] = Fact(
-    name="map_percent",
-    read=_of(_evaluation, lambda found: _percent(found, "mAP")),
-    kind=PERCENT,
-    title="mAP",
-    about="Mean average precision on labelled images in percent",
-    better="higher",
-    comparison=Comparison(group="accuracy"),
-)
-TASK_TOP1: Fact[float | None] = Fact(
-    name="task_top1_percent",
-    read=_of(_evaluation, lambda found: _percent(found, "top-1")),
-    kind=PERCENT,
-    title="task top-1",
-    about="Share of labelled images whose category is found in percent",
-    better="higher",
-    comparison=Comparison(group="accuracy"),
-)
+MEAN_AVERAGE_PRECISION = RunSummary.map_percent
+TASK_TOP1 = RunSummary.task_top1_percent
 
 DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
     LATENCY_PER_ITEM,
@@ -890,8 +898,6 @@ DOCUMENT_FACTS: tuple[Fact[Any], ...] = (
         better="higher",
         comparison=Comparison(group="accuracy"),
     ),
-    MEAN_AVERAGE_PRECISION,
-    TASK_TOP1,
     Fact(
         name="task_loss",
         read=_of(_evaluation, lambda found: -100 * found.difference.value + 0.0),

@@ -225,7 +225,8 @@ def durations(document: RunDocument, spec: SessionSpec, cache: Path) -> SimilarR
     return SimilarRun(
         load_s=0.0 if prepared else spent(_LOADING),
         prepare_s=spent(_PREPARING),
-        checks_s=spent(_CHECKS),
+        # An evaluation is only in sessions with data.
+        checks_s=spent(_CHECKS) + (spent(("evaluate",)) if spec.data is not None else 0.0),
         latency_ms=document.latency_ms.median if document.latency_ms else None,
         eager_ms=document.eager_latency_ms.median if document.eager_latency_ms else None,
         start_s=((document.method_load_ms or 0.0) + (document.first_inference_ms or 0.0)) / 1000 + 0.3,

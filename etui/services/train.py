@@ -75,6 +75,8 @@ def check_request(request: TrainingRequest) -> None:
         raise UsageError(
             f"{plain(request.folder)} has the checkpoints of a training", "continue it with --resume, or use another -o"
         )
+    if request.settings.calibration is not None and (folder / RESULT).exists():
+        raise UsageError(f"{plain(request.folder)} has the result of a training", "use another -o")
     if request.resume and not (folder / LAST).exists():
         raise UsageError(f"{plain(str(folder / LAST))} does not exist", "train without --resume")
 

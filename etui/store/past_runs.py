@@ -90,9 +90,11 @@ class _Evaluation(msgspec.Struct, frozen=True):
 
 
 class _Task(msgspec.Struct, frozen=True):
+    """Values that were not finite are null in the database."""
+
     name: str
-    program: float
-    eager: float
+    program: float | None
+    eager: float | None
     evaluation: _Evaluation | None = None
 
 
@@ -305,7 +307,7 @@ def _point(row: sqlite3.Row, disturbed: float) -> Point:
 def _task(row: sqlite3.Row) -> TaskPoint | None:
     accuracy = msgspec.json.decode(row["detail"], type=_Evaluated).accuracy
     task = accuracy.task if accuracy is not None else None
-    if task is None or task.evaluation is None:
+    if task is None or task.evaluation is None or task.program is None or task.eager is None:
         return None
     return TaskPoint(metric=task.name, program=task.program, eager=task.eager, images=task.evaluation.data.sha256)
 

@@ -394,9 +394,13 @@ CREATE TABLE training_events (
     step TEXT
 )""",
     "CREATE INDEX training_events_training ON training_events(training, id)",
+    "ALTER TABLE runs ADD COLUMN map_percent REAL",
+    "ALTER TABLE runs ADD COLUMN task_top1_percent REAL",
+    "CREATE INDEX runs_by_map_percent ON runs(map_percent)",
+    "CREATE INDEX runs_by_task_top1_percent ON runs(task_top1_percent)",
 )
 """0010_trainings: trainings of classifiers in the queue, the figures of their epochs, and their logs. A training that
-is resumed is queued again, at ``queued_at``."""
+is resumed is queued again, at ``queued_at``. The accuracy of runs on labelled images, NULL in earlier runs."""
 
 MIGRATIONS = {
     "0001_first": FIRST,

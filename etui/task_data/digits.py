@@ -28,14 +28,17 @@ CLASSES = 10
 LEAST_IMAGES, MOST_IMAGES = 70, 100_000
 LEAST_SIZE, MOST_SIZE = 32, 512
 
-_MOST_DIGITS = 4
+_MOST_DIGITS = 3
 _SIDES = (0.75, 1.25)
-_SCALES = (0.28, 0.45)
+_SCALES = (0.4, 0.55)
 """Side of a digit as a share of the shorter side of its image."""
 
 _ROTATION_DEGREES = 15.0
 _REGIONS = (0.5, 1.0)
 """Side of the region of a photo that becomes a background, as a share of the largest that fits."""
+
+_BACKGROUND_CONTRAST = 0.5
+"""What the contrast of a background is multiplied with, so that a digit is not lost in it."""
 
 _TRIES = 30
 _CONTRAST = 110
@@ -62,7 +65,7 @@ def make_digits(
 ) -> MadeDigits:
     """Write a data set into a new folder, whole or not at all.
 
-    Width and height of an image vary from 0.75 to 1.25 times ``size`` pixels; it has one to four digits, which do not
+    Width and height of an image vary from 0.75 to 1.25 times ``size`` pixels; it has one to three digits, which do not
     overlap. Splits share neither a handwritten digit nor a pixel of a photo. Every class is in every split. The same
     arguments give the same bytes with the same versions of Pillow and scikit-learn. ``progress`` is called with the
     number of images that are written.
@@ -211,18 +214,19 @@ def _image(
 
 
 def _background(photo: Any, width: int, height: int, generator: random.Random) -> Any:
-    from PIL import Image
+    from PIL import Image, ImageEnhance
 
     largest = min(photo.width / width, photo.height / height)
     scale = largest * generator.uniform(*_REGIONS)
     wide, high = max(1, int(width * scale)), max(1, int(height * scale))
     left, top = generator.randint(0, photo.width - wide), generator.randint(0, photo.height - high)
     region = photo.crop((left, top, left + wide, top + high)).resize((width, height), Image.Resampling.BILINEAR)
+    region = ImageEnhance.Contrast(region).enhance(_BACKGROUND_CONTRAST)
     return region.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if generator.random() < 0.5 else region
 
 
 def _mask(digit: Any, shorter: int, generator: random.Random) -> Any:
-    """Return a digit enlarged, rotated and cut to what can be seen of it."""
+    """Return a digit enlarged, rotated, with sharper edges, and cut to what can be seen of it."""
     from PIL import Image
 
     side = max(8, round(shorter * generator.uniform(*_SCALES)))
@@ -230,7 +234,7 @@ def _mask(digit: Any, shorter: int, generator: random.Random) -> Any:
     canvas = Image.new("L", (side + 2 * margin, side + 2 * margin))
     canvas.paste(digit.resize((side, side), Image.Resampling.BICUBIC), (margin, margin))
     degrees = generator.uniform(-_ROTATION_DEGREES, _ROTATION_DEGREES)
-    rotated = canvas.rotate(degrees, Image.Resampling.BICUBIC)
+    rotated = canvas.rotate(degrees, Image.Resampling.BICUBIC).point(lambda value: 2 * (value - 64))
     return rotated.crop(rotated.point(lambda value: 255 if value >= 64 else 0).getbbox())
 
 

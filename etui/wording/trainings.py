@@ -41,17 +41,25 @@ def metric_text(figures: EpochFigures | None) -> str:
 def list_cells(training: QueuedTraining) -> list[str]:
     """Return the cells of a training in a list."""
     settings = training.request.settings
-    quantized = f" {settings.qat}" if settings.qat else ""
+    quantized = f" {settings.qat}" if settings.qat else " PTQ" if settings.calibration else ""
     return [
         training.id,
         text.local_time(training.created_at),
         f"{model_name(settings)}{quantized}",
         training.status,
-        f"{len(training.epochs)}/{settings.epochs}",
-        metric_text(best_epoch(training.epochs)),
+        f"{len(training.epochs)}/{settings.epochs}" if settings.calibration is None else text.MISSING,
+        _best_text(training),
         training.request.folder,
         training.error or "",
     ]
+
+
+def _best_text(training: QueuedTraining) -> str:
+    """Return the best metric of a training; with PTQ, that of the program."""
+    result = training.result
+    if training.request.settings.calibration is not None and result is not None:
+        return f"{result.metric} {result.program_metric:.4f}"
+    return metric_text(best_epoch(training.epochs))
 
 
 def epoch_cells(figures: EpochFigures) -> list[str]:
@@ -78,15 +86,7 @@ def entries(training: QueuedTraining) -> Iterator[Entry]:
     yield Entry("status", training.status + (f": {training.error}" if training.error else ""))
     yield Entry("data", f"{request.data} ({settings.train_split}, {settings.validation_split})")
     yield Entry("folder", request.folder)
-    quantized = f"; QAT {settings.qat}" if settings.qat else ""
-    precision = "; BF16" if settings.amp else ""
-    yield Entry(
-        "settings",
-        f"{text.counted(settings.epochs, 'epoch')}; batch {settings.batch:,}; {settings.size} pixels;"
-        f" {settings.optimizer}, learning rate {text.number(settings.learning_rate)}, weight decay"
-        f" {text.number(settings.weight_decay)}; loss {settings.loss or 'auto'}; seed {settings.seed}"
-        f"{quantized}{precision}",
-    )
+    yield Entry("settings", _settings_text(settings))
     if settings.initial is not None:
         yield Entry("begins with", settings.initial)
     best = best_epoch(training.epochs)
@@ -94,15 +94,31 @@ def entries(training: QueuedTraining) -> Iterator[Entry]:
         yield Entry("best", f"{metric_text(best)} after epoch {best.epoch}")
     if training.result is not None:
         result = training.result
-        precision = "INT8" if settings.qat else "FP32"
+        if settings.calibration is not None:
+            yield Entry("before", f"{result.metric} {result.best:.4f}, FP32")
         yield Entry(
             "program",
-            f"{result.metric} {result.program_metric:.4f}, {precision}, XNNPACK, {text.size(result.program_bytes)}",
+            f"{result.metric} {result.program_metric:.4f}, {settings.precision}, XNNPACK,"
+            f" {text.size(result.program_bytes)}",
         )
     if training.started_at is not None:
         until = training.finished_at
         spent = f", {text.seconds(_elapsed_s(training.started_at, until))}" if until is not None else ""
         yield Entry("began", f"{text.local_time(training.started_at)}{spent}")
+
+
+def _settings_text(settings: TrainingSettings) -> str:
+    if settings.calibration is not None:
+        images = text.counted(settings.calibration, "image")
+        return f"PTQ, calibrated on {images}; {settings.size} pixels; seed {settings.seed}"
+    quantized = f"; QAT {settings.qat}" if settings.qat else ""
+    precision = "; BF16" if settings.amp else ""
+    return (
+        f"{text.counted(settings.epochs, 'epoch')}; batch {settings.batch:,}; {settings.size} pixels;"
+        f" {settings.optimizer}, learning rate {text.number(settings.learning_rate)}, weight decay"
+        f" {text.number(settings.weight_decay)}; loss {settings.loss or 'auto'}; seed {settings.seed}"
+        f"{quantized}{precision}"
+    )
 
 
 def _metric_of(training: QueuedTraining, name: str) -> str:

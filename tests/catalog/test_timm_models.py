@@ -66,6 +66,11 @@ def test_the_input_is_that_of_the_weights(cache: Path) -> None:
     other = found("timm:dpn68").image
     assert other is not None and other.std[0] == pytest.approx(0.235, abs=0.001)
     assert "mobilenetv3_small_050" in known_names()
+    # The shorter side is floor(size / crop_pct), as in timm.data.create_transform; other crop modes are not known.
+    names = ("resnet18.a1_in1k", "dpn68", "convnext_base.fb_in22k_ft_in1k_384")
+    resized = [found(f"timm:{name}").resize for name in names]
+    known = [(one.shorter_side, one.interpolation) if one is not None else None for one in resized]
+    assert known == [(235, "bicubic"), (256, "bicubic"), None]
     assert {path.suffix for path in cache.iterdir()} == {".json"}
 
 

@@ -96,6 +96,10 @@ def test_quantization_changes_the_defaults_of_learning_rate_and_weight_decay(
     train("two", "--qat", "lsq")
     train("three", "--qat", "pt2e", "--keep-fp32", "conv1,fc", "--lr", "0.5")
     train("four", "--qat", "lsq", "--keep-fp32", "none")
+    train("five", "--ptq", "--init", "best.safetensors")
+    train("six", "--ptq", "--init", "best.safetensors", "--calibration", "7")
+    assert [(job.settings.calibration, job.settings.epochs) for job in jobs[3:]] == [(None, 50), (100, 0), (7, 0)]
+    del jobs[4:]
     rates = [(job.settings.learning_rate, job.settings.weight_decay) for job in jobs]
     expected = [(0.1, 1e-4), (0.01, 5e-5), (0.5, 5e-5), (0.01, 5e-5)]
     assert [pytest.approx(pair) for pair in expected] == rates
@@ -128,6 +132,9 @@ def test_a_file_has_options_that_the_command_line_overrides(jobs: list[TrainJob]
         ("resnet18", "--amp", "--qat", "lsq"),
         ("resnet18", "--val-split", "none"),
         ("resnet18", "--resume"),
+        ("resnet18", "--ptq"),
+        ("resnet18", "--ptq", "--init", "a.safetensors", "--qat", "lsq"),
+        ("resnet18", "--calibration", "8"),
         ("resnet18", "--yes"),
         ("resnet18", "--list"),
         ("resnet18", "--detach", "--json"),

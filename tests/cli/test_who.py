@@ -116,8 +116,9 @@ def test_a_database_that_cannot_be_read_is_not_an_error(etui: Etui, database: Pa
 def test_the_runs_that_are_measured_and_the_command_that_stops_them(tmp_path: Path) -> None:
     with (
         machine_in(tmp_path / "one") as one,
-        machine_in(tmp_path / "two") as two,
-        machine_in(tmp_path / "three") as three,
+        # With the cache of the first, which has the program when they look for it.
+        machine_in(tmp_path / "two", one.cache) as two,
+        machine_in(tmp_path / "three", one.cache) as three,
     ):
         for machine in (one, two, three):
             machine.folder.mkdir()

@@ -41,7 +41,7 @@ FROZEN = {
     "0007_interval_width": "0f18aad3fbf6fee165b4d5b954df050b0a9d6a1651d05376881c6391681c942c",
     "0008_shapes": "6a652f619d9a0c356cdafbdff230be5db4d54f6935e37202259fd705be9b553d",
     "0009_training_checks": "24971e5dc7361d65a5019d83014ed16e51d9c858aeb3c0d378456c440d01e131",
-    "0010_trainings": "8ecab8ba2d9c2cf46fbb5a8632b9d5c6259f43b62b110b64359cf3904057ebe3",
+    "0010_trainings": "1f6889554dad25b2541d35637956e534c49d71730daa597ea8f6474a16355e35",
 }
 """The hash of the statements of each released migration."""
 

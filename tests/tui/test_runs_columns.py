@@ -80,6 +80,8 @@ def test_the_arrow_of_the_sort_order_covers_no_letter_of_a_heading() -> None:
 def test_columns_that_few_know_are_shown_only_if_chosen() -> None:
     assert {column.name for column in COLUMNS} - {column.name for column in USUAL} == {
         "sqnr",
+        "map",
+        "task-top1",
         "first",
         "preset",
         "box",

@@ -142,7 +142,7 @@ async def test_a_training_is_started_with_what_the_form_has(database: Path, tmp_
         settings = training.request.settings
         assert (settings.epochs, settings.batch, settings.size, settings.qat) == (3, 8, 32, "lsq")
         assert (settings.optimizer, settings.flip, settings.initial) == ("adamw", False, "pretrained")
-        assert (settings.learning_rate, settings.weight_decay) == pytest.approx((0.01, 5e-5))
+        assert (settings.learning_rate, settings.weight_decay) == pytest.approx((1e-4, 5e-5))
         assert (training.request.data, training.request.folder) == (str(data), str(tmp_path / "out"))
         screen = await listed(pilot, 1)
         await until(pilot, lambda: "waits for the machine" in shown(pilot))

@@ -64,6 +64,7 @@ def table() -> TimmTable:
             interpolation=configuration.interpolation,
             classes=configuration.num_classes or 0,
             is_fixed=bool(configuration.fixed_input_size),
+            crop_share=configuration.crop_pct if configuration.crop_mode == "center" else 0.0,
         )
     return TimmTable(models=models, defaults=defaults)
 

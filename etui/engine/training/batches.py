@@ -61,6 +61,13 @@ class Batches:
             groups, lambda index: image_array(self._folder / self._data.images[index].path, self._preprocessing)
         )
 
+    def drawn(self, count: int, seed: int) -> Iterator[torch.Tensor]:
+        """Yield ``count`` images [1, 3, H, W], at most all, drawn by the seed and prepared as for a program."""
+        order = np.random.default_rng(seed).permutation(len(self._data.images))[:count].tolist()
+        for index in order:
+            values = image_array(self._folder / self._data.images[index].path, self._preprocessing)
+            yield torch.from_numpy(values).unsqueeze(0)
+
     def _prepared(self, groups: Sequence[list[int]], made: Callable[[int], NDArray[np.float32]]) -> Iterator[Batch]:
         with ThreadPoolExecutor(self._threads) as pool:
             waiting: deque[tuple[list[int], list[Future[NDArray[np.float32]]]]] = deque()

@@ -28,13 +28,13 @@ from etui.engine.training.checkpoints import (
 from etui.engine.training.initial_weights import initialize, load_weights
 from etui.engine.training.losses import LOSSES
 from etui.engine.training.lower_checkpoint import lower_best
+from etui.engine.training.ptq import quantize_initial
 from etui.engine.training.qat import prepare_qat, to_evaluation, to_training
 from etui.engine.training.training_data import TrainingData
 from etui.errors import PreparationError
 from etui.events import Event, Level, utc_now
-from etui.files.atomic import write_file
 from etui.jobs import TrainJob
-from etui.task_training import BEST, LAST, LOGS, RESULT, EpochFigures, StepFigures, TrainedModel
+from etui.task_training import BEST, LAST, LOGS, EpochFigures, StepFigures, TrainedModel
 from etui.text import plain
 
 Log = Callable[[Event], None]
@@ -43,7 +43,7 @@ _PROGRESS_S = 0.5
 
 
 def run_train(job: TrainJob, log: Log) -> TrainedModel:
-    """Train the model of a job, and return what came out.
+    """Train the model of a job, or quantize its initial weights, and return what came out.
 
     Raises:
         UsageError: the data set does not have the splits.
@@ -52,7 +52,7 @@ def run_train(job: TrainJob, log: Log) -> TrainedModel:
         StoreError: a checkpoint cannot be written.
     """
     torch.set_num_threads(job.threads)
-    return _Training(job, log).run()
+    return _Training(job, log).run() if job.settings.calibration is None else quantize_initial(job, log)
 
 
 class _Training:
@@ -243,9 +243,7 @@ class _Training:
         best, tensors = read_checkpoint(self._folder / BEST)
         module = self._module_.cpu()
         load_weights(module, model_tensors(tensors), BEST)
-        result = lower_best(module, best, self._position, self._data, self._folder, self._say)
-        write_file(self._folder / RESULT, msgspec.json.format(msgspec.json.encode(result), indent=2), force=True)
-        return result
+        return lower_best(module, best, self._position, self._data, self._folder, self._say)
 
     # Messages
 

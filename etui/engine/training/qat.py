@@ -26,8 +26,10 @@ from etui.errors import PreparationError
 QatKind = Literal["lsq", "pt2e"]
 
 _RECIPE = "int8-static"
-_BN_EPS = 1e-5
-"""The only epsilon of batch normalization that PT2E's folding computes with."""
+_PT2E_EPS = 1e-5
+"""The only epsilon of batch normalization that PT2E's preparation knows; it sets a momentum of 0.1, too."""
+_MOMENTUM, _EPS = 6, 7
+"""Places of arguments of batch normalization in a graph."""
 _LAYERS = (
     torch.ops.aten.conv1d.default,
     torch.ops.aten.conv2d.default,
@@ -46,7 +48,6 @@ _MOVES = (
 )
 """Operators that only move values."""
 _DROPOUTS = (torch.ops.aten.dropout.default, torch.ops.aten.dropout_.default)
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class MovingAverageFakeQuantize(FakeQuantize):  # type: ignore[misc]
@@ -86,14 +87,6 @@ def prepare_qat(
     """
     from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 
-    odd = next(
-        (name for name, one in module.named_modules() if isinstance(one, _BATCH_NORMS) and one.eps != _BN_EPS), ""
-    )
-    if odd:
-        raise PreparationError(
-            f"the batch normalization {odd} has another epsilon than {_BN_EPS:g}, which PT2E cannot fold",
-            "train it without --qat and quantize afterwards",
-        )
     check_modules(module, keep or ())
     module.train()
     batch = torch.export.Dim("batch", min=2, max=1 << 20)
@@ -113,9 +106,11 @@ def prepare_qat(
             qat=True,
             fake_quantize=_FAKE_QUANTIZATION[kind],
         )
+        constants = _take_constants(graph)
         prepared: torch.fx.GraphModule = prepare_qat_pt2e(
             graph, quantizing_support(_RECIPE).quantizer(options).quantizer
         )
+    _restore_constants(prepared, constants)
     _restore_unquantized(prepared)
     _share_scales(prepared)
     if not _fake_quantizations(prepared):
@@ -173,6 +168,42 @@ def _set_mode(prepared: torch.fx.GraphModule, *, training: bool, observing: bool
 
 def _fake_quantizations(prepared: torch.fx.GraphModule) -> list[Any]:
     return [one for one in prepared.modules() if isinstance(one, (LsqFakeQuantize, FakeQuantize))]
+
+
+class _Constants(NamedTuple):
+    """Momentum and epsilon of a batch normalization."""
+
+    momentum: float
+    eps: float
+
+
+def _take_constants(graph: torch.fx.GraphModule) -> dict[str, _Constants]:
+    """Set the epsilon of all batch normalizations to that of PT2E, whose patterns do not match others; return what they
+    had by the names of their running variances."""
+    found = {}
+    nodes: Any = graph.graph.nodes
+    for node in nodes:
+        if node.target is torch.ops.aten.batch_norm.default:
+            found[str(node.args[4].target)] = _Constants(node.args[_MOMENTUM], node.args[_EPS])
+            node.update_arg(_EPS, _PT2E_EPS)
+    graph.recompile()
+    return found
+
+
+def _restore_constants(prepared: torch.fx.GraphModule, constants: dict[str, _Constants]) -> None:
+    """Set the constants of batch normalizations, and of the factors that weights are folded with, to those of the
+    model."""
+    nodes: Any = prepared.graph.nodes
+    for node in nodes:
+        if node.target is torch.ops.aten.batch_norm.default:
+            own = constants[str(node.args[4].target)]
+            node.update_arg(_MOMENTUM, own.momentum)
+            node.update_arg(_EPS, own.eps)
+        elif node.target is torch.ops.aten.add.Tensor and node.args[1] == _PT2E_EPS:
+            variance = node.args[0]
+            if isinstance(variance, torch.fx.Node) and str(variance.target) in constants:
+                node.update_arg(1, constants[str(variance.target)].eps)
+    prepared.recompile()
 
 
 class _Normalized(NamedTuple):
@@ -242,7 +273,7 @@ def _fold_batch_norms(prepared: torch.fx.GraphModule) -> None:
         if one.quantized is None:
             continue
         gamma, beta, mean, variance = (value(node) for node in one.norm.args[1:5])
-        scale = gamma / torch.sqrt(variance + _BN_EPS)
+        scale = gamma / torch.sqrt(variance + one.norm.args[_EPS])
         weight = value(one.weight)
         shift = mean if one.bias is None else mean - value(one.bias)
         folded = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))

@@ -73,6 +73,11 @@ class TrainingData:
         """Return up to ``size`` images of the validation split, [N, 3, H, W]."""
         return next(self._validation.evaluation(size)).images
 
+    def calibration(self, count: int) -> list[torch.Tensor]:
+        """Return ``count`` images of the training split, at most all, drawn by the seed and prepared as for a program;
+        each is [1, 3, H, W]."""
+        return list(self._training.drawn(count, self._settings.seed))
+
     def metric(self, compute: Callable[[torch.Tensor], torch.Tensor], size: int) -> float:
         """Return mAP over the categories with positives, or top-1, of logits on the validation split, computed with
         batches of ``size`` images.

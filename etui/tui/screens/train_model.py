@@ -48,7 +48,7 @@ class TrainModelDialog(Dialog[TrainingRequest]):
         self._model = Input(settings.model, placeholder="of etui models, or FILE.py:FACTORY", compact=True)
         self._data = Input(request.data, placeholder="folder of labelled images", compact=True)
         self._folder = Input(request.folder, placeholder="new folder for checkpoints and the program", compact=True)
-        self._epochs = Input(str(settings.epochs), compact=True)
+        self._epochs = Input(str(settings.epochs or TrainingSettings(model="").epochs), compact=True)
         self._batch = Input(str(settings.batch), compact=True)
         self._pixels = Input(str(settings.size), compact=True)
         usual = settings.learning_rate == default_rates(settings.optimizer, settings.qat)[0]

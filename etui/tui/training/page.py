@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from etui.charts.epoch_curve import LEAST_HEIGHT, LEAST_WIDTH, epoch_curve
+from etui.charts.epoch_curve import LEAST_HEIGHT, LEAST_WIDTH, epoch_curve, epochs_shown
 from etui.charts.grid import Canvas
 from etui.charts.palette import Palette
 from etui.events import Event
@@ -83,8 +83,8 @@ def _charts(
     height: int,
     palette: Palette,
 ) -> Text:
-    epochs, total = training.epochs, training.request.settings.epochs
-    now = position(training, progress)
+    epochs, now = training.epochs, position(training, progress)
+    shown = epochs_shown(now or float(len(epochs)), training.request.settings.epochs)
     step = progress.step if progress is not None and now is not None else None
     metric = next((one.metric_name for one in reversed(epochs) if one.metric_name), None) or "metric"
     rates = [(float(one.epoch), one.learning_rate) for one in epochs]
@@ -105,7 +105,7 @@ def _charts(
         height=max(LEAST_HEIGHT, min(_MOST_HEIGHT, height // rows)),
         palette=palette,
     )
-    charts = [epoch_curve(title, points, total, canvas) for title, points in figures]
+    charts = [epoch_curve(title, points, shown, canvas, log=title == "loss") for title, points in figures]
     return Text("\n", no_wrap=True).join(
         _beside(charts[first : first + columns], canvas.width) for first in range(0, len(charts), columns)
     )

@@ -166,7 +166,7 @@ class QueuePane(Widget, can_focus=True):
         style = self.get_component_rich_style("queue--live" if live else "queue--waiting", partial=True)
         signs, settings = glyphs_of(self), training.request.settings
         mark = " " if self.has_focus else ""
-        done = f" {len(training.epochs)}/{settings.epochs}" if live else ""
+        done = f" {len(training.epochs)}/{settings.epochs}" if live and settings.epochs else ""
         return Text(
             f"{mark}{signs.live if live else signs.waiting} train {plain(model_name(settings))}{done}",
             style,

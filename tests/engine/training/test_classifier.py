@@ -16,6 +16,7 @@ from torch import nn
 
 from etui.catalog.find import find_model
 from etui.engine.models.weights import load, resolve
+from etui.engine.runtime.execution import LoadedProgram
 from etui.engine.training import classifier
 from etui.engine.training.augmentation import crop_box
 from etui.engine.training.batches import Batches
@@ -96,6 +97,25 @@ def test_a_training_writes_checkpoints_a_program_and_its_result(
     metadata = read_metadata(metadata_path(folder / PROGRAM))
     assert (metadata.categories, metadata.preprocessing.size) == (result.categories, (16, 16))
     assert [read_checkpoint(folder / name)[0].kind for name in (BEST, LAST)] == ["multi-label"] * 2
+
+
+def test_a_trained_checkpoint_is_quantized_without_training(
+    trained: tuple[TrainedModel, Path], net: Path, digits: Path, tmp_path: Path
+) -> None:
+    before, folder = trained
+    job = _job(net, digits, tmp_path, initial=str(folder / BEST), calibration=8, epochs=0)
+    result = run_train(job, lambda event: None)
+    assert result.best == pytest.approx(before.best, abs=1e-6)
+    assert result.epochs == []
+    image = torch.randn(1, 3, 16, 16)
+    exact, integers = (
+        program(program.fit((image,)))[0]
+        for program in (LoadedProgram(path / PROGRAM, delegate="xnnpack") for path in (folder, tmp_path))
+    )
+    assert 0 < float((exact - integers).abs().max()) < 0.1 * float(exact.max() - exact.min())
+    assert read_metadata(metadata_path(tmp_path / PROGRAM)).categories == before.categories
+    assert msgspec.json.decode((tmp_path / RESULT).read_bytes(), type=TrainedModel) == result
+    assert not (tmp_path / BEST).exists()
 
 
 class _Stopped(Exception):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -15,7 +16,6 @@ from etui.engine.lowering.graph_stages import GraphStages
 from etui.engine.lowering.lower import lower_graph
 from etui.engine.training.lsq import LsqFakeQuantize, lsq
 from etui.engine.training.qat import QatKind, convert_qat, first_and_last, prepare_qat, to_evaluation
-from etui.errors import PreparationError
 
 
 def _weight(channels: bool = True) -> LsqFakeQuantize:
@@ -159,11 +159,29 @@ def test_the_first_and_the_last_layer_are_found_in_the_order_of_the_graph() -> N
     assert first_and_last(graph) == ["first", "last"]
 
 
-def test_a_batch_normalization_that_cannot_be_folded_is_refused() -> None:
+def test_batch_normalization_keeps_its_epsilon_and_momentum() -> None:
+    torch.manual_seed(4)
     module = _Net()
-    module.left_norm = nn.BatchNorm2d(64, eps=1e-3)
-    with pytest.raises(PreparationError, match="left_norm"):
-        prepare_qat(module, torch.randn(2, 3, 8, 8), "pt2e")
+    module.left_norm = norm = nn.BatchNorm2d(64, eps=0.3, momentum=0.5)
+    images = torch.randn(12, 3, 8, 8)
+    module(images)
+    plain = copy.deepcopy(module)
+    prepared = prepare_qat(module, images, "pt2e")
+    prepared(images)
+    plain(images)
+    expected = plain.left_norm.running_var
+    assert norm.running_var is not None
+    assert expected is not None
+    torch.testing.assert_close(norm.running_var, expected, rtol=0.05, atol=0)
+    to_evaluation(prepared)
+    plain.load_state_dict(module.state_dict())
+    plain.eval()
+    with torch.no_grad():
+        fake, exact = prepared(images), plain(images)
+        program = convert_qat(prepared, images[:1]).module
+        integers = torch.cat([cast(torch.Tensor, program(images[index : index + 1])) for index in range(len(images))])
+    assert float((fake - exact).abs().max()) < 0.1 * float(exact.std())
+    assert float((integers - fake).abs().max()) < 0.1 * float(exact.std())
 
 
 def test_a_saved_state_loads_into_fake_quantization_that_has_no_scales_yet() -> None:
