@@ -49,6 +49,9 @@ PRESETS: dict[str, Preset] = {
 DEFAULT_TIMEOUT_S = 3600.0
 DEFAULT_WAIT_QUIET_MIN = 0.5
 DEFAULT_CALIBRATION_COUNT = 8
+SPLIT_CALIBRATION_COUNT = 100
+"""The default if the inputs are made from a data set with splits."""
+
 DEFAULT_ACCURACY_INPUTS = 8
 
 

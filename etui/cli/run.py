@@ -98,8 +98,9 @@ _MEASURING: list[Any] = [
                  help="Time limit of a session in seconds, without waiting for the machine (at most 24 hours, or"
                  " ETUI_WAIT_MACHINE minutes) or for an idle machine.  [default: 3600]"),
     wait_quiet_option,
-    click.option("--calibration", type=Count(min=1), default=8, show_default=True, metavar="N",
-                 help="Number of calibration inputs for static quantization."),
+    click.option("--calibration", type=Count(min=1), metavar="N",
+                 help="Number of calibration inputs for static quantization.  [default: 8; 100 with --data that has"
+                 " splits]"),
     click.option("--inputs", type=Count(min=1), default=8, show_default=True, metavar="N",
                  help="Number of evaluation inputs for accuracy."),
     click.option("--data", metavar="DIR", shell_complete=complete_folder,

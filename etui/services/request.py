@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import os
@@ -29,6 +30,7 @@ from etui.spec import (
     DEFAULT_TIMEOUT_S,
     DEFAULT_WAIT_QUIET_MIN,
     PRESETS,
+    SPLIT_CALIBRATION_COUNT,
     WEIGHTS,
     PresetName,
     Priority,
@@ -98,7 +100,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     threads: tuple[AtLeast1, ...] = ()
     weights: Annotated[str, Meta(extra={"path_keywords": WEIGHTS})] = "auto"
     timeout_s: Annotated[float, Meta(gt=0)] | None = option(default=None, name="timeout")
-    calibration_count: AtLeast1 = option(default=DEFAULT_CALIBRATION_COUNT, name="calibration")
+    calibration_count: AtLeast1 | None = option(default=None, name="calibration")
     accuracy_inputs: AtLeast1 = option(default=DEFAULT_ACCURACY_INPUTS, name="inputs")
     seed: Annotated[int, Meta(ge=0, le=MOST_SEED)] = 0
     use_cache: bool = option(default=True, name="cache")
@@ -400,6 +402,16 @@ def check_split(data: str | None, split: str | None, limits: Mapping[str, float]
     return split
 
 
+def usual_calibration_count(data: str | None) -> int:
+    """Return the usual number of calibration inputs: with a training split there are images to spare."""
+    from etui.task_data.reading import splits_of
+
+    with contextlib.suppress(EtuiError):
+        if data is not None and splits_of(Path(data)):
+            return SPLIT_CALIBRATION_COUNT
+    return DEFAULT_CALIBRATION_COUNT
+
+
 def check_kept(model: Model, variants: Iterable[Variant], modules: Iterable[str]) -> tuple[str, ...]:
     """Return the modules to keep in FP32, unique and sorted. Raises FieldError if no variant is quantized. Whether the
     model has these modules is only checked when it is loaded."""
@@ -499,7 +511,7 @@ def specification(
         threads=single_threads(options.threads),
         weights=check_weights(options.weights),
         timeout_s=options.timeout_s or DEFAULT_TIMEOUT_S,
-        calibration_count=options.calibration_count,
+        calibration_count=options.calibration_count or usual_calibration_count(data),
         accuracy_inputs=options.accuracy_inputs,
         seed=options.seed,
         use_cache=options.use_cache,

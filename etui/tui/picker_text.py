@@ -5,7 +5,13 @@ from __future__ import annotations
 from etui.formats.toml_text import value_text
 from etui.services.request import FieldName
 from etui.services.time_estimate import by_program
-from etui.spec import DEFAULT_ACCURACY_INPUTS, DEFAULT_CALIBRATION_COUNT, DEFAULT_TIMEOUT_S, PRESETS
+from etui.spec import (
+    DEFAULT_ACCURACY_INPUTS,
+    DEFAULT_CALIBRATION_COUNT,
+    DEFAULT_TIMEOUT_S,
+    PRESETS,
+    SPLIT_CALIBRATION_COUNT,
+)
 from etui.text import counted
 from etui.tui.picker_form import Checked, FormValues
 from etui.tui.widgets.multi_select import Item
@@ -31,7 +37,7 @@ _HINTS: dict[FieldName, str] = {
     "keep_fp32": "Modules to keep in FP32, with their submodules, separated by commas: conv1,layer4.1. For quantized"
     " precisions.",
     "calibration": "Number of calibration inputs, which static quantization looks at. Empty:"
-    f" {DEFAULT_CALIBRATION_COUNT}.",
+    f" {DEFAULT_CALIBRATION_COUNT}; {SPLIT_CALIBRATION_COUNT} with data that has splits.",
     "inputs": f"Number of evaluation inputs, on which accuracy is compared. Empty: {DEFAULT_ACCURACY_INPUTS}.",
     "data": "Folder with the calibration and evaluation inputs: images, .npz, .safetensors or JSON lines."
     " Empty: inputs made for the model.",

@@ -123,7 +123,7 @@ def test_the_result_names_the_evaluated_images(session: Session) -> None:
 def test_calibration_uses_the_training_split_only(session: Session) -> None:
     for run in session.runs:
         assert run.inputs is not None
-        assert "8 images of the split val" in run.inputs.split and "8 of the split train" in run.inputs.split
+        assert "8 images of the split val" in run.inputs.split and "100 of the split train" in run.inputs.split
 
 
 def test_a_loss_above_the_tolerance_is_no_pass(session: Session) -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etui.catalog.find import find_model
 from etui.errors import UsageError
 from etui.services import request
-from etui.services.request import FieldError, Options, check_model, check_weights, combine, from_text
+from etui.services.request import (
+    FieldError,
+    Options,
+    check_model,
+    check_weights,
+    combine,
+    from_text,
+    specification,
+)
 from etui.spec import DEFAULT_TIMEOUT_S, DEFAULT_WAIT_QUIET_MIN, Variant
 
 
@@ -135,3 +144,20 @@ def test_unknown_home_folder_names_its_field() -> None:
     with pytest.raises(FieldError, match="nobody-of-this-name") as refused:
         check_model("~nobody-of-this-name/net.pte")
     assert refused.value.field == "model"
+
+
+def test_data_with_splits_has_more_calibration_inputs(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for category in ("ant", "bee"):
+            folder = tmp_path / "data" / split / category
+            folder.mkdir(parents=True)
+            (folder / "1.png").write_bytes(b"")
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "1.png").write_bytes(b"")
+    model, variants = find_model("resnet18"), (Variant("int8", "xnnpack"),)
+
+    def count(**options: Any) -> int:
+        return specification(model, variants, Options(**options)).calibration_count
+
+    assert (count(), count(data=str(tmp_path / "flat")), count(data=str(tmp_path / "data"))) == (8, 8, 100)
+    assert count(data=str(tmp_path / "data"), calibration_count=20) == 20
