@@ -33,6 +33,7 @@ from etui.engine.training.qat import prepare_qat, to_evaluation, to_training
 from etui.engine.training.training_data import TrainingData
 from etui.errors import PreparationError
 from etui.events import Event, Level, utc_now
+from etui.host.environment import cpu_flags
 from etui.jobs import TrainJob
 from etui.task_training import BEST, LAST, LOGS, EpochFigures, StepFigures, TrainedModel
 from etui.text import plain
@@ -40,6 +41,8 @@ from etui.text import plain
 Log = Callable[[Event], None]
 
 _PROGRESS_S = 0.5
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+_NO_BF16 = "this CPU has no instructions for BF16, without which --amp saves no time"
 
 
 def run_train(job: TrainJob, log: Log) -> TrainedModel:
@@ -85,6 +88,8 @@ class _Training:
             for figures in self._position.epochs:
                 self._log(Event(kind="log", level="debug", message=f"epoch {figures.epoch} was before", epoch=figures))
         self._module_ = module
+        if self._settings.amp and accelerator.device.type == "cpu" and not _BF16_FLAGS & set(cpu_flags()):
+            self._log(Event(kind="warning", level="warning", stage="training", at=utc_now(), message=_NO_BF16))
         prepared: Any = accelerator.prepare_model(module)
         self._optimizer_: Any = accelerator.prepare_optimizer(optimizer)
         self._loss = LOSSES[self._settings.loss or self._data.default_loss]

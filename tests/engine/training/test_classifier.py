@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from etui.engine.runtime.execution import LoadedProgram
 from etui.engine.training import classifier
 from etui.engine.training.augmentation import crop_box
 from etui.engine.training.batches import Batches
+from etui.engine.training.build_classifier import build_classifier
 from etui.engine.training.checkpoints import read_checkpoint
 from etui.engine.training.classifier import run_train
 from etui.engine.training.initial_weights import adopt, initialize
@@ -116,6 +118,39 @@ def test_a_trained_checkpoint_is_quantized_without_training(
     assert read_metadata(metadata_path(tmp_path / PROGRAM)).categories == before.categories
     assert msgspec.json.decode((tmp_path / RESULT).read_bytes(), type=TrainedModel) == result
     assert not (tmp_path / BEST).exists()
+
+
+@pytest.mark.parametrize(("flags", "warnings"), [(["avx2"], 1), (["avx2", "avx512_bf16"], 0)])
+def test_amp_trains_in_bf16_and_warns_on_a_cpu_without_it(
+    net: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], warnings: int
+) -> None:
+    monkeypatch.setattr(classifier, "cpu_flags", lambda: flags)
+    events: list[Event] = []
+    result = run_train(_job(net, digits, tmp_path, amp=True, epochs=1), events.append)
+    assert math.isfinite(result.epochs[0].loss)
+    weights = read_checkpoint(tmp_path / BEST)[1]
+    assert {value.dtype for name, value in weights.items() if name.endswith("weight")} == {torch.float32}
+    assert len([event for event in events if event.kind == "warning"]) == warnings
+
+
+def test_published_weights_begin_a_training_with_another_last_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = pytest.importorskip("torchvision.models")
+    url = models.MobileNet_V2_Weights.DEFAULT.url
+    published = models.mobilenet_v2(weights=None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2]
+    file.parent.mkdir(parents=True)
+    torch.save(published.state_dict(), file)
+    model = find_model("mobilenet_v2")
+    module = build_classifier(model, 10, 0)
+    initialize(model, module, "pretrained", ("a",) * 10, tmp_path, lambda event: None)
+    own, state = module.state_dict(), published.state_dict()
+    differing = [
+        name for name in own if own[name].shape != state[name].shape or not torch.equal(own[name], state[name])
+    ]
+    assert differing == ["classifier.1.weight", "classifier.1.bias"]
 
 
 class _Stopped(Exception):
