@@ -41,6 +41,9 @@ from etui.text import plain
 Log = Callable[[Event], None]
 
 _PROGRESS_S = 0.5
+_SCALE_IMAGES = 32
+"""The largest number of training images that the first scales of QAT are set from."""
+
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 _NO_BF16 = "this CPU has no instructions for BF16, without which --amp saves no time"
 
@@ -200,10 +203,10 @@ class _Training:
             initialize(model, module, settings.initial, self._data.categories, Path(self._job.cache_dir), self._log)
         for parameter in module.parameters():
             parameter.requires_grad_(True)
-        images = self._data.example(max(2, min(settings.batch, 32)))
-        check_output(model, module, images[:2], len(self._data.categories))
+        check_output(model, module, self._data.example(2), len(self._data.categories))
         if settings.qat is not None:
             self._say("inserting fake quantization")
+            images = torch.cat(self._data.calibration(max(2, min(settings.batch, _SCALE_IMAGES))))
             if len(images) < 2:
                 images = images.repeat(2, 1, 1, 1)
             module = prepare_qat(module, images, settings.qat, settings.keep_fp32)

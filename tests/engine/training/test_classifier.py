@@ -16,15 +16,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 from etui.catalog.find import find_model
+from etui.engine.lowering.quantize import Graph
 from etui.engine.models.weights import load, resolve
 from etui.engine.runtime.execution import LoadedProgram
-from etui.engine.training import classifier
+from etui.engine.training import classifier, lower_checkpoint
 from etui.engine.training.augmentation import crop_box
 from etui.engine.training.batches import Batches
 from etui.engine.training.build_classifier import build_classifier
 from etui.engine.training.checkpoints import read_checkpoint
 from etui.engine.training.classifier import run_train
 from etui.engine.training.initial_weights import adopt, initialize
+from etui.engine.training.qat import convert_qat, to_evaluation
 from etui.engine.training.training_data import TrainingData
 from etui.errors import PreparationError
 from etui.events import Event
@@ -118,6 +120,39 @@ def test_a_trained_checkpoint_is_quantized_without_training(
     assert read_metadata(metadata_path(tmp_path / PROGRAM)).categories == before.categories
     assert msgspec.json.decode((tmp_path / RESULT).read_bytes(), type=TrainedModel) == result
     assert not (tmp_path / BEST).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("qat", ["lsq", "pt2e"])
+def test_the_program_of_a_quantized_training_computes_what_was_trained(
+    trained: tuple[TrainedModel, Path],
+    net: Path,
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qat: str,
+) -> None:
+    images = torch.randn(6, 3, 16, 16)
+    seen: list[torch.Tensor] = []
+
+    def converted(prepared: torch.fx.GraphModule, image: torch.Tensor) -> Graph:
+        to_evaluation(prepared)
+        with torch.no_grad():
+            seen.append(prepared(images))
+        return convert_qat(prepared, image)
+
+    monkeypatch.setattr(lower_checkpoint, "convert_qat", converted)
+    initial = str(trained[1] / BEST)
+    result = run_train(
+        _job(net, digits, tmp_path, qat=qat, keep_fp32=(), initial=initial, epochs=1, learning_rate=0.005),
+        lambda event: None,
+    )
+    program = LoadedProgram(tmp_path / PROGRAM, delegate="xnnpack")
+    integers = torch.cat([program(program.fit((image.unsqueeze(0),)))[0] for image in images])
+    step = float(np.diff(np.unique(seen[0].numpy())).min())
+    assert float((integers - seen[0]).abs().max()) <= step * 1.001
+    assert float(seen[0].std()) > 3 * step
+    assert result.best == pytest.approx(trained[0].best, abs=0.15)  # it begins with the trained weights
 
 
 @pytest.mark.parametrize(("flags", "warnings"), [(["avx2"], 1), (["avx2", "avx512_bf16"], 0)])
