@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import msgspec
-
-from etui.analysis.task_metrics import TaskDifferences, TaskMetrics
+from etui.analysis.program_evaluation import DataInfo, Evaluation, ProgramEvaluation, ThresholdSource
 from etui.errors import UsageError
 from etui.jobs import ScoresResult
 from etui.services.score_images import DEFAULT_THRESHOLD, LIMIT_S, Program, Progress, score_images
@@ -19,53 +17,6 @@ from etui.text import plain
 
 if TYPE_CHECKING:
     from etui.analysis.task_metrics import Bools, Floats
-
-ThresholdSource = Literal["given", "metadata", "default", "split"]
-OutputsSource = Literal["given", "metadata", "program", "default"]
-
-
-class DataInfo(msgspec.Struct, frozen=True):
-    """The images that were used: ``images`` of the ``of`` images of a split; the hash is that of the used ones."""
-
-    name: str
-    split: str | None
-    kind: Kind
-    images: int
-    of: int
-    sha256: str
-
-
-class ProgramEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one program. ``difference`` is from the first program; None for the first, and for programs with
-    other categories. ``outputs`` is what the program computes, as ``outputs_source`` says; "default" if nothing does.
-
-    ``images_per_s`` is the rate from the first batch to the last, while reading images; ``waiting_share`` the part of
-    that time in which the program waited for images. Both depend on what else the machine does: they are not a
-    measurement of the program.
-    """
-
-    program: str
-    metrics: TaskMetrics
-    categories: tuple[str, ...]
-    threshold_source: ThresholdSource | None
-    images_per_s: float
-    waiting_share: float
-    batch: int
-    threads: int
-    readers: int
-    difference: TaskDifferences | None = None
-    outputs: Outputs = "logits"
-    outputs_source: OutputsSource = "default"
-
-
-class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of programs on the same images. ``threshold_data`` are the images that thresholds were chosen on,
-    None if they were not chosen. Intervals are of bootstrap resamples drawn with ``seed``."""
-
-    data: DataInfo
-    threshold_data: DataInfo | None
-    seed: int
-    programs: tuple[ProgramEvaluation, ...]
 
 
 class _Scored(NamedTuple):
@@ -88,6 +39,7 @@ def evaluate_programs(
     limit_s: float = LIMIT_S,
     outputs: Outputs | None = None,
     progress: Progress = lambda text, done, of: None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Evaluate programs on a split of the data in ``folder``, one after the other.
 
@@ -97,6 +49,7 @@ def evaluate_programs(
 
     Raises:
         UsageError: data, split, threshold and programs do not fit each other.
+        JobStopped: ``stopped`` returned True.
         ScoringTimedOut: a program took longer than ``limit_s`` seconds.
         EtuiError: an image cannot be read, or a program cannot be loaded or run, or its scores are not numbers.
     """
@@ -122,7 +75,7 @@ def evaluate_programs(
     evaluated: list[ProgramEvaluation] = []
     first: tuple[_Scored, float] | None = None
     for program in programs:
-        done, *chosen_on = _score(program, folder, [data, *others], threads, limit_s, outputs, progress)
+        done, *chosen_on = _score(program, folder, [data, *others], threads, limit_s, outputs, progress, stopped)
         value, source = _threshold(done.result, threshold)
         for chosen in chosen_on:
             best = task_metrics.best_threshold(chosen.scores, chosen.labels)
@@ -170,6 +123,7 @@ def _score(
     limit_s: float,
     outputs: Outputs | None,
     progress: Progress,
+    stopped: Callable[[], bool],
 ) -> list[_Scored]:
     """Run a program on all images of some splits, which have the same categories, in a process of its own."""
     images = tuple(image.path for data in parts for image in data.images)

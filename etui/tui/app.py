@@ -343,6 +343,12 @@ class EtuiApp(ScreenHost, PaletteHost):
 
         self.push_screen(TagScreen(program))
 
+    def open_evaluation(self, programs: Sequence[Program]) -> None:
+        """Ask for labelled images, and evaluate programs on them."""
+        from etui.tui.screens.evaluate import EvaluateScreen
+
+        self.push_screen(EvaluateScreen(programs))
+
     def open_prediction(self, request: Request) -> None:
         """Ask for an NPU, and predict a model on it."""
         from etui.tui.screens.predict_npu import PredictScreen

@@ -427,6 +427,23 @@ class RunActions:
 
         start(self._screen, work, group="tagging", exclusive=True, title="Cannot tag photos")
 
+    def evaluate(self, run_ids: Sequence[str]) -> None:
+        """Evaluate the programs of runs on labelled images; others are compared with the first."""
+
+        async def work() -> None:
+            from etui.services.run_programs import program_of_run
+            from etui.services.score_images import Program
+
+            def read(store: Store) -> list[Program]:
+                return [
+                    program_of_run(store.document(run_id, operators=False), imported=store.is_imported(run_id))
+                    for run_id in run_ids
+                ]
+
+            self._app.open_evaluation(await self._app.database.read(read))
+
+        start(self._screen, work, group="evaluation", exclusive=True, title="Cannot evaluate")
+
     # Measuring again
 
     def keep_in_fp32(self, document: RunDocument, module: str) -> None:

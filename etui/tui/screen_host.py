@@ -105,6 +105,10 @@ class ScreenHost(App[object]):
         """Ask for photos, and tag them with a program."""
         raise NotImplementedError
 
+    def open_evaluation(self, programs: Sequence[Program]) -> None:
+        """Ask for labelled images, and evaluate programs on them."""
+        raise NotImplementedError
+
     def open_prediction(self, request: Request) -> None:
         """Ask for an NPU, and predict a model on it."""
         raise NotImplementedError

@@ -18,12 +18,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.metrics import average_precision_score, f1_score
 
+from etui.analysis.program_evaluation import Evaluation
 from etui.cli.evaluate_output import as_csv, as_text
 from etui.cli.main import cli
 from etui.errors import EXIT_FAILED, EXIT_USAGE
 from etui.paths import program_path
 from etui.results import WeightsInfo
-from etui.services.evaluate import Evaluation
 from etui.task_data.digits import make_digits
 from etui.task_data.preprocessing import Preprocessing, image_array
 from etui.task_data.program_metadata import TaskMetadata, write_metadata

@@ -65,6 +65,7 @@ ELSEWHERE = {
     "trainings": "test_trainings.py",
     "peaks": "test_peaks_screen.py",
     "predict": "test_predict_screen.py",
+    "evaluation": "test_evaluate_screen.py",
     "tagging": "test_tag_screen.py",
     "queue": "test_queue_pane.py",
 }
@@ -203,6 +204,7 @@ SCENARIOS: dict[str, Scenario] = {
     "bench.peaks": Scenario(_is(PeaksDialog)),
     "bench.predict": Scenario(_is(NpuDialog)),
     "bench.tag_photos": Scenario(_has_no_program),
+    "bench.evaluate": Scenario(_has_no_program),
     "table.details": Scenario(_is(DetailsScreen)),
     "table.mark": Scenario(_table(lambda table: len(table.marked) == 1)),
     "table.mark_all": Scenario(_table(lambda table: len(table.marked) == COUNT)),
@@ -277,6 +279,7 @@ SCENARIOS: dict[str, Scenario] = {
     "details.peaks": Scenario(_is(PeaksDialog), ("enter",)),
     "details.predict": Scenario(_is(NpuDialog), ("enter",)),
     "details.tag_photos": Scenario(_has_no_program, ("enter",)),
+    "details.evaluate": Scenario(_has_no_program, ("enter",)),
     "details.annotate": Scenario(_is(AnnotateDialog), ("enter",)),
     "details.copy": Scenario(lambda pilot: pilot.app.clipboard.startswith("#"), ("enter",)),
     "details.export": Scenario(_is(ExportDialog), ("enter",)),

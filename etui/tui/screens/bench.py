@@ -81,6 +81,7 @@ _ON_RUNS = {
         "training",
         "predict",
         "tag_photos",
+        "evaluate",
         "export",
         "delete",
         "copy",
@@ -705,6 +706,13 @@ class BenchScreen(Guarded, Screen[None]):
             self.app.open_prediction(Request(picker.model_name))
         elif self._table.run is not None:
             self._actions.predict_model(self._table.run.id)
+        else:
+            self.app.say("No run is under the cursor.", "warning")
+
+    def action_evaluate(self) -> None:
+        """Evaluate the programs of the marked runs, or of the run under the cursor, on labelled images."""
+        if ids := self._chosen():
+            self._actions.evaluate(ids)
         else:
             self.app.say("No run is under the cursor.", "warning")
 

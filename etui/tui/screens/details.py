@@ -345,6 +345,10 @@ class DetailsScreen(Guarded, Screen[None]):
         """Predict the run's model on an NPU."""
         self._actions.predict_model(self._run_id)
 
+    def action_evaluate(self) -> None:
+        """Evaluate the run's program on labelled images."""
+        self._actions.evaluate([self._run_id])
+
     def action_tag_photos(self) -> None:
         """Tag photos with the run's program."""
         self._actions.tag_photos(self._run_id)
