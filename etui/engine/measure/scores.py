@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy
 import torch
 from torch import nn
@@ -173,7 +174,7 @@ def _use(job: ScoresJob, size: tuple[int, int], name: str) -> _Use:
         if kind is None:
             raise UsageError(f"{name} does not say whether an image has one label", "write its metadata")
         names = [(category,) for category in trained.categories]
-        return _Use(names, kind, trained.preprocessing, None, name, "logits")
+        return _Use(names, kind, msgspec.structs.replace(trained.preprocessing, size=size), None, name, "logits")
     assert job.model is not None
     model = find_model(job.model)
     known: list[tuple[str, ...]] = []

@@ -88,6 +88,7 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     """
     start = time.perf_counter()
     model = find_model(job.model)
+    given = job.shape.input_size
     job = msgspec.structs.replace(job, shape=requested(model, job.shape))
     log(Event(kind="stage", stage="load", message=f"loading {model.name}", at=utc_now()))
     models = Path(job.cache_dir) / "models"
@@ -96,10 +97,10 @@ def run_bundle(job: BundleJob, log: Log) -> BundleResult:
     if result is None or (result.allow_pickle and not job.allow_pickle):
         check_memory(model, "load")
         resolved = weights.resolve(model, job.weights, job.seed, Path(job.cache_dir), log)
-        if resolved.trained is not None and isinstance(model, ModelEntry) and job.shape.input_size is None:
-            # Without a request, images have the size of the training.
-            shape = msgspec.structs.replace(job.shape, input_size=resolved.trained.preprocessing.size)
-            job = msgspec.structs.replace(job, shape=requested(model, shape))
+        if resolved.trained is not None and isinstance(model, ModelEntry):
+            # Without a request, images have the size of the training; a request may be the catalog's own size.
+            shape = msgspec.structs.replace(job.shape, input_size=given or resolved.trained.preprocessing.size)
+            job = msgspec.structs.replace(job, shape=shape)
         chosen = _chosen(model, resolved, job)
         factory_output = _run_factory(model, resolved, job, chosen) if _is_factory(model) else None
         is_ready = job.data is None or factory_output is not None

@@ -106,7 +106,9 @@ def _chosen(model: Model, resolved: Resolved, folder: Path, split: str | None, s
         )
     if trained is not None:
         names: list[tuple[str, ...]] = [(name,) for name in trained.categories]
-        preprocessing = trained.preprocessing
+        preprocessing = msgspec.structs.replace(
+            trained.preprocessing, size=shape.input_size or trained.preprocessing.size
+        )
         kind = trained.kind
         found = evaluation_split(folder, split, trained.settings.seed)
     else:

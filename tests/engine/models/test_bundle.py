@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from etui.catalog.find import find_model
 from etui.engine.models.bundle import Bundle, read_reference
+from etui.engine.training.build_classifier import build_classifier
+from etui.engine.training.checkpoints import Position, write_checkpoint
 from etui.errors import PreparationError, WeightsError
 from etui.jobs import BundleResult
+from etui.spec import Shape
+from etui.task_training import TrainingSettings
 from tests.engine.conftest import TINY, Workshop
 from tests.engine.tiny import Convolutional
 
@@ -336,3 +341,19 @@ def test_exported_program_that_changes_after_preparation_is_refused(workshop: Wo
     save()
     with pytest.raises(PreparationError, match="changed while it was measured"):
         Bundle.open(Path(result.path), str(program)).eager()
+
+
+def test_a_checkpoint_is_used_at_its_size_or_the_requested_one_also_if_that_is_the_models_own(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    module = build_classifier(find_model("torchvision:squeezenet1_1"), 3, 0)
+    position = Position(
+        settings=TrainingSettings(model="torchvision:squeezenet1_1", size=48), categories=("ant", "bee", "cat"), training_sha256="",
+        epoch=1, batch=0, loss_sum=0.0, epochs=[],
+    )  # fmt: skip
+    weights = str(tmp_path / "best.safetensors")
+    write_checkpoint(Path(weights), position, dict(module.state_dict()))
+    for given, expected in ((None, 48), (224, 224), (64, 64)):
+        shape = Shape(input_size=None if given is None else (given, given))
+        found = workshop.bundle("torchvision:squeezenet1_1", weights=weights, shape=shape)
+        assert found.inputs.shapes == [[1, 3, expected, expected]]

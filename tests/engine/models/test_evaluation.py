@@ -72,6 +72,8 @@ def test_a_checkpoint_brings_categories_and_size_and_divides_data_as_its_trainin
     assert found is not None
     assert (found.evaluation.outputs, found.evaluation.places) == (("dog", "cat"), (1, 0))
     assert found.evaluation.preprocessing == Preprocessing((40, 40))
+    larger = chosen(folder, TRAINED, shape=Shape(input_size=(64, 48)))
+    assert larger is not None and larger.evaluation.preprocessing == Preprocessing((64, 48))
     parts = split_images(open_labelled_images(folder, None), FRACTIONS, 7)
     assert found.evaluation.data.sha256 == parts["val"].sha256
     assert set(found.calibration) == {image.path for image in parts["train"].images}
