@@ -51,7 +51,8 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     ones, and ``labels`` the structure of each evaluation label. ``named_metrics``: the metrics are those of these
     names, and not functions of the model. ``dynamic`` are the dimensions that the model declares as dynamic.
     ``evaluated`` are the labelled images that eager and programs are evaluated on, ``trained_outputs`` the number of
-    categories of a checkpoint of a training, which the model is built with."""
+    categories of a checkpoint of a training, which the model is built with. ``task`` is what is needed to use a program
+    (``etui.task_data.program_metadata.TaskMetadata``), None if it is not known."""
 
     path: str
     key: str
@@ -77,6 +78,7 @@ class BundleResult(msgspec.Struct, frozen=True, kw_only=True):
     method: str | None = None
     evaluated: TaskData | None = None
     trained_outputs: int | None = None
+    task: dict[str, object] | None = None
 
 
 class LowerResult(msgspec.Struct, frozen=True, kw_only=True):

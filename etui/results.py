@@ -504,6 +504,8 @@ class RunDocument(msgspec.Struct, kw_only=True):
     ``summary_only`` marks runs imported from a format without raw samples. ``repeats`` is the id of the run whose
     program a run of a duel measured again. ``quiet`` is the load of the machine before the first block; None if it was
     not checked. ``analyses`` are the results of the kinds of analysis that have no field, by the name of the kind.
+    ``task`` is what is needed to use the program, if its weights are a checkpoint of a training: categories, kind and
+    preprocessing, as in the metadata file next to a program.
     """
 
     schema: str = SCHEMA
@@ -541,6 +543,7 @@ class RunDocument(msgspec.Struct, kw_only=True):
     profile: Profile | None = None
     gap: NumericGap | None = None
     analyses: dict[str, dict[str, object]] | msgspec.UnsetType = msgspec.UNSET
+    task: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
     environment: Environment | None = None
     flags: list[Flag] = []
     eager_flags: list[Flag] = []

@@ -92,6 +92,13 @@ def build_document(
     return with_figures(document, planned_blocks=session.planned_blocks if explains_blocks else None)
 
 
+def _task(bundle: BundleResult | None) -> dict[str, object] | msgspec.UnsetType:
+    """Return what is needed to use the program; that of published weights follows from the model."""
+    if bundle is None or bundle.task is None or bundle.weights.kind != "checkpoint":
+        return msgspec.UNSET
+    return bundle.task
+
+
 def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
     """Return the document of a run that has not ended, without figures."""
     bundle, lowered, spec = run.bundle, run.lowered, session.queued.spec
@@ -120,6 +127,7 @@ def document_so_far(session: SessionResults, run: RunResults) -> RunDocument:
         preset=spec.preset,
         weights=bundle.weights if bundle else None,
         inputs=inputs,
+        task=_task(bundle),
         threads=run.variant.threads or session.threads,
         arithmetic=lowered.arithmetic if lowered else None,
         accuracy=run.accuracy,

@@ -7,10 +7,12 @@ import contextlib
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from etui.catalog.find import UserModel
 from etui.catalog.memory_need import needed_bytes
 from etui.catalog.precisions import keeps, recipe
-from etui.errors import EtuiError
+from etui.errors import EtuiError, StoreError
 from etui.files import private as private_files
 from etui.files.atomic import copy_file
 from etui.host.environment import memory_bytes
@@ -20,6 +22,7 @@ from etui.runner.program_cache import ProgramCache, machine_for, program_key, ve
 from etui.runner.session_context import Run, Session, side_by_side
 from etui.runner.settings import prepare_jobs
 from etui.spec import Shape, program_name, shape_text
+from etui.task_data.program_metadata import TaskMetadata, metadata_path, write_metadata
 
 PREPARING_BYTES = 2_000_000_000
 """Memory assumed for preparing one program: most need 1 to 3 GB."""
@@ -233,8 +236,23 @@ def export_programs(session: Session, folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             copy_file(Path(run.lowered.path), target, force=True)
+            _write_task(run, target)
         except OSError as error:
             reason = error.strerror or str(error)
             session.fail(run, EtuiError(f"cannot write {target}: {reason}", "choose another folder with -o"))
             continue
+        except StoreError as error:
+            session.fail(run, error)
+            continue
         session.say("log", f"exported to {target}", run=run, stage="export")
+
+
+def _write_task(run: Run, target: Path) -> None:
+    """Write what is needed to use a program next to it. That of an earlier program of the same name is removed."""
+    task = run.bundle.task if run.bundle is not None else None
+    if target.suffix != ".pte":
+        return
+    if task is None:
+        metadata_path(target).unlink(missing_ok=True)
+    else:
+        write_metadata(target, msgspec.convert(task, TaskMetadata), force=True)

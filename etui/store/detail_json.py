@@ -77,6 +77,7 @@ class RunDetail(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     profile: Profile | None = None
     gap: NumericGap | None = None
     analyses: dict[str, dict[str, object]] | msgspec.UnsetType = msgspec.UNSET
+    task: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
     flags: list[Flag] = []
     eager_flags: list[Flag] = []
     quiet: QuietCheck | None = None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from sklearn.metrics import average_precision_score
 from etui.results import RunDocument
 from etui.task_data.digits import make_digits
 from etui.task_data.preprocessing import Preprocessing, image_array
+from etui.task_data.program_metadata import TaskMetadata, metadata_path, read_metadata
 from etui.task_data.reading import open_labelled_images
 from etui.task_training import TrainingSettings
 from tests.machines import Machine
@@ -124,6 +126,21 @@ def test_calibration_uses_the_training_split_only(session: Session) -> None:
     for run in session.runs:
         assert run.inputs is not None
         assert "8 images of the split val" in run.inputs.split and "100 of the split train" in run.inputs.split
+
+
+def test_an_exported_program_and_the_run_carry_what_is_needed_to_use_it(
+    session: Session, warm_machine: Machine, tmp_path: Path
+) -> None:
+    warm_machine.etui("run", *options(session.folder), "-p", "int8", "--export-only", "-o", tmp_path)
+    (program,) = tmp_path.glob("*.pte")
+    metadata = read_metadata(metadata_path(program))
+    assert metadata.categories == tuple("0123456789") and metadata.kind == "multi-label"
+    assert (metadata.preprocessing, metadata.outputs) == (Preprocessing((SIZE, SIZE)), "logits")
+    for run in session.runs:
+        assert msgspec.convert(run.task, TaskMetadata) == metadata
+    done = warm_machine.etui("evaluate", program, "--data", session.folder / "digits", "--split", "val", "--json")
+    found = json.loads(done.stdout)["programs"][0]["metrics"]["mean_average_precision"]["value"]
+    assert found == pytest.approx(evaluation(session.runs[1]).program.value, abs=1e-6)
 
 
 def test_a_loss_above_the_tolerance_is_no_pass(session: Session) -> None:

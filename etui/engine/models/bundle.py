@@ -31,7 +31,7 @@ from etui.engine.models.data_folder import Target
 from etui.engine.models.data_labels import NOT_USED, judge_labels
 from etui.engine.models.declared import tolerances_of
 from etui.engine.models.declared_dims import declared_dims, ranges
-from etui.engine.models.evaluation import TRAINED_IMAGES, Chosen, Evaluation, choose_evaluation
+from etui.engine.models.evaluation import TRAINED_IMAGES, Chosen, Evaluation, choose_evaluation, task_metadata
 from etui.engine.models.exported_program import check_exported
 from etui.engine.models.input_shapes import changed_to, check_made, naming_layer, requested
 from etui.engine.models.inputs import (
@@ -663,9 +663,15 @@ def _build(
             shape=job.shape,
             evaluated=made.chosen.evaluation.data if made.chosen is not None else None,
             trained_outputs=None if isinstance(model, UserModel) else resolved.outputs,
+            task=_task(model, resolved, job, made.chosen),
         )
         (folder / _DESCRIPTION).write_bytes(msgspec.json.encode(result))
     return result
+
+
+def _task(model: Model, resolved: weights.Resolved, job: BundleJob, chosen: Chosen | None) -> dict[str, object] | None:
+    metadata = task_metadata(model, resolved, job.shape, chosen)
+    return None if metadata is None else msgspec.to_builtins(metadata)
 
 
 def _check_files(

@@ -20,6 +20,7 @@ from etui.spec import Shape
 from etui.task_data.evaluation_split import evaluation_split
 from etui.task_data.labelled_images import LabelledImages
 from etui.task_data.preprocessing import Preprocessing
+from etui.task_data.program_metadata import TaskMetadata
 from etui.task_data.reading import splits_of
 from etui.text import plain
 
@@ -134,6 +135,31 @@ def _chosen(model: Model, resolved: Resolved, folder: Path, split: str | None, s
         labels=tuple(image.labels for image in data.images),
     )
     return Chosen(evaluation, found.calibration, found.calibration_split)
+
+
+def task_metadata(model: Model, resolved: Resolved, shape: Shape, chosen: Chosen | None) -> TaskMetadata | None:
+    """Return what is needed to use a program of a model: its categories and the preparation of images. None if they
+    are not known, or the weights are synthetic."""
+    trained = resolved.trained
+    if trained is not None:
+        kind = trained.kind or (chosen.evaluation.data.kind if chosen is not None else None)
+        if kind is None:
+            return None
+        size = shape.input_size or trained.preprocessing.size
+        return TaskMetadata(
+            categories=trained.categories, kind=kind, model=model.name, outputs="logits",
+            preprocessing=msgspec.structs.replace(trained.preprocessing, size=size),
+        )  # fmt: skip
+    if resolved.kind != "pretrained":
+        return None
+    try:
+        names, preprocessing = _of_catalog(model, shape)
+    except UsageError:
+        return None
+    return TaskMetadata(
+        categories=tuple(one[0] for one in names), kind="single-label", model=model.name, outputs="logits",
+        preprocessing=preprocessing,
+    )  # fmt: skip
 
 
 def _of_catalog(model: Model, shape: Shape) -> tuple[list[tuple[str, ...]], Preprocessing]:

@@ -347,10 +347,16 @@ def test_a_checkpoint_is_used_at_its_size_or_the_requested_one_also_if_that_is_t
     workshop: Workshop, tmp_path: Path
 ) -> None:
     module = build_classifier(find_model("torchvision:squeezenet1_1"), 3, 0)
+    settings = TrainingSettings(model="torchvision:squeezenet1_1", size=48)
     position = Position(
-        settings=TrainingSettings(model="torchvision:squeezenet1_1", size=48), categories=("ant", "bee", "cat"), training_sha256="",
-        epoch=1, batch=0, loss_sum=0.0, epochs=[],
-    )  # fmt: skip
+        settings=settings,
+        categories=("ant", "bee", "cat"),
+        training_sha256="",
+        epoch=1,
+        batch=0,
+        loss_sum=0.0,
+        epochs=[],
+    )
     weights = str(tmp_path / "best.safetensors")
     write_checkpoint(Path(weights), position, dict(module.state_dict()))
     for given, expected in ((None, 48), (224, 224), (64, 64)):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from etui.catalog.find import find_model
-from etui.engine.models.evaluation import Chosen, choose_evaluation
+from etui.engine.models.evaluation import Chosen, choose_evaluation, task_metadata
 from etui.engine.models.trained_checkpoint import TrainedCheckpoint
 from etui.engine.models.weights import Resolved
 from etui.errors import UsageError
@@ -111,3 +111,19 @@ def test_data_that_a_checkpoint_was_not_trained_for_is_an_error(tmp_path: Path) 
         chosen(images(tmp_path / "only", "train/cat", "val/dog"), multi)
     (tmp_path / "tensors").mkdir()
     assert chosen(tmp_path / "tensors", TRAINED) is None, "without labelled images a checkpoint is only weights"
+
+
+def test_what_a_program_needs_is_known_for_trained_weights_only() -> None:
+    model = find_model("resnet18")
+    published = task_metadata(model, PUBLISHED, OWN_SHAPE, None)
+    assert published is not None and published.categories[:2] == ("tench", "goldfish")
+    assert (len(published.categories), published.kind, published.model) == (1000, "single-label", "resnet18")
+    assert (published.preprocessing.size, published.preprocessing.shorter_side) == ((224, 224), 256)
+    assert TRAINED.trained is not None
+    known = TRAINED._replace(trained=msgspec.structs.replace(TRAINED.trained, kind="single-label"))
+    trained = task_metadata(model, known, Shape(input_size=(64, 64)), None)
+    assert trained is not None and trained.categories == ("dog", "cat")
+    assert (trained.kind, trained.preprocessing.size) == ("single-label", (64, 64))
+    assert task_metadata(model, TRAINED, OWN_SHAPE, None) is None  # it does not say how many labels an image has
+    assert task_metadata(model, Resolved("synthetic", "random", "s"), OWN_SHAPE, None) is None
+    assert task_metadata(find_model("gpt2"), PUBLISHED, OWN_SHAPE, None) is None
