@@ -58,7 +58,7 @@ class EvaluateDialog(PathDialog[EvaluationOptions]):
 
     def __init__(self, options: EvaluationOptions) -> None:
         super().__init__(str(options.folder or ""), (), label="Data", placeholder="folder of a data set")
-        self._split = Input(options.split or "", compact=True, placeholder="its only one, such as val")
+        self._split = Input(options.split or "", compact=True, placeholder="if there are several, such as val")
         self._threshold = Input(_text(options.threshold), compact=True, placeholder="automatic")
         self.rows = {
             "split": FormRow("Split", self._split),
