@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from safetensors import SafetensorError, safe_open
 
 from etui.errors import WeightsError
 from etui.task_data.labelled_images import Kind
@@ -39,6 +38,9 @@ def trained_checkpoint(path: Path | None) -> TrainedCheckpoint | None:
     """
     if path is None or path.suffix != ".safetensors" or not path.is_file():
         return None
+    # Imported here, so that a model is checked early without it.
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(_KEY)
