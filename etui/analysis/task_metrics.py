@@ -6,7 +6,7 @@ an array of the same shape, true for the categories of an image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -140,6 +140,24 @@ def checked_probabilities(outputs: Floats, kind: Kind) -> Floats:
     if kind == "single-label" and not (np.abs(values.sum(axis=1) - 1) <= _ROUNDING).all():
         raise UsageError("outputs of an image that do not sum to 1 are not probabilities of classes", _LOGITS)
     return values.clip(0.0, 1.0)
+
+
+def evaluated_columns(
+    values: Floats, labels: Sequence[Sequence[int]], places: Sequence[int], kind: Kind
+) -> tuple[Floats, Bools]:
+    """Return the evaluated columns of outputs [N, C], and the labels of the same shape.
+
+    ``places`` are the columns of the categories of the data, ``labels`` the indexes of each image's categories. Of
+    multi-label outputs only the categories of the data are evaluated: whether an image has others is not known.
+    Single-label outputs are all kept, since the program chooses among all of them.
+    """
+    columns = list(places)
+    if kind == "multi-label":
+        values, columns = values[:, columns], list(range(len(columns)))
+    made = np.zeros(values.shape, dtype=bool)
+    for row, own in enumerate(labels):
+        made[row, [columns[one] for one in own]] = True
+    return values, made
 
 
 def are_probabilities(outputs: Floats, kind: Kind) -> bool:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from etui.analysis.program_evaluation import DataInfo, Evaluation, ProgramEvaluation, ThresholdSource
 from etui.errors import UsageError
 from etui.jobs import ScoresResult
-from etui.services.score_images import DEFAULT_THRESHOLD, LIMIT_S, Program, Progress, score_images
+from etui.services.score_images import LIMIT_S, Program, Progress, score_images
 from etui.task_data.labelled_images import Kind, LabelledImages, labelled_images
-from etui.task_data.program_metadata import Outputs, read_metadata
+from etui.task_data.program_metadata import DEFAULT_THRESHOLD, Outputs, read_metadata
 from etui.task_data.reading import open_labelled_images, splits_of
 from etui.text import plain
 
@@ -126,6 +126,8 @@ def _score(
     stopped: Callable[[], bool],
 ) -> list[_Scored]:
     """Run a program on all images of some splits, which have the same categories, in a process of its own."""
+    from etui.analysis.task_metrics import evaluated_columns
+
     images = tuple(image.path for data in parts for image in data.images)
     values, result = score_images(
         program, folder, images, parts[0].categories, threads=threads, limit_s=limit_s, outputs=outputs,
@@ -134,7 +136,9 @@ def _score(
     found, at = [], 0
     for data in parts:
         _check_kind(program, result.kind, data)
-        found.append(_labelled(values[at : at + len(data.images)], data, result))
+        rows = values[at : at + len(data.images)]
+        used = evaluated_columns(rows, [image.labels for image in data.images], result.places, data.kind)
+        found.append(_Scored(*used, result))
         at += len(data.images)
     return found
 
@@ -145,22 +149,6 @@ def _check_kind(program: Program, kind: Kind, data: LabelledImages) -> None:
             f"{plain(program.name)} is {kind}, but the data {plain(data.name)} is {data.kind}",
             "choose data of its kind",
         )
-
-
-def _labelled(values: Floats, data: LabelledImages, result: ScoresResult) -> _Scored:
-    """Return the probabilities with the labels. Of multi-label programs only the categories of the data are evaluated:
-    whether an image has others is not known."""
-    import numpy
-
-    places = list(result.places)
-    if data.kind == "multi-label":
-        values, columns = values[:, places], list(range(len(places)))
-    else:
-        columns = places
-    labels = numpy.zeros(values.shape, dtype=bool)
-    for row, image in enumerate(data.images):
-        labels[row, [columns[label] for label in image.labels]] = True
-    return _Scored(values, labels, result)
 
 
 def _threshold(result: ScoresResult, given: float | Literal["auto"] | None) -> tuple[float, ThresholdSource]:

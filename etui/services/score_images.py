@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from etui.analysis.task_metrics import Floats
 
 LIMIT_S = 3600.0
-DEFAULT_THRESHOLD = 0.5
 
 _MOST_READERS = 16
 

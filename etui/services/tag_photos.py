@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from etui.errors import UsageError
 from etui.files.data_files import IMAGE_SUFFIXES
 from etui.jobs import ScoresResult
-from etui.services.score_images import DEFAULT_THRESHOLD, LIMIT_S, Program, Progress, score_images
-from etui.task_data.program_metadata import Outputs
+from etui.services.score_images import LIMIT_S, Program, Progress, score_images
+from etui.task_data.program_metadata import DEFAULT_THRESHOLD, Outputs
 from etui.task_data.tagging import Tag, TaggedPhoto, Tagging, ThresholdSource
 from etui.text import plain
 

@@ -12,7 +12,12 @@ from etui.text import plain
 
 CHECKPOINT_SUFFIX = ".safetensors"
 
-_KEY = "etui.training"
+METADATA_KEY = "etui.training"
+"""The key of the position in the metadata of a checkpoint's header."""
+
+OWN_TENSORS = "etui."
+"""The beginning of the names of a checkpoint's tensors that are not those of the model."""
+
 _LARGEST = 100 << 20
 
 
@@ -39,7 +44,7 @@ def trained_model(checkpoint: Path) -> str:
         with checkpoint.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             content = file.read(size) if size <= _LARGEST else b""
-        position = msgspec.json.decode(content, type=_Header).metadata[_KEY]
+        position = msgspec.json.decode(content, type=_Header).metadata[METADATA_KEY]
         return msgspec.json.decode(position, type=_Position).settings.model
     except OSError as error:
         raise UsageError(f"cannot read {name} ({error.strerror or error})", "check the file") from error

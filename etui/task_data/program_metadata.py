@@ -13,6 +13,9 @@ from etui.task_data.labelled_images import Kind
 from etui.task_data.preprocessing import Preprocessing
 from etui.text import plain
 
+DEFAULT_THRESHOLD = 0.5
+"""The probability from which a category counts as predicted, if nothing else is chosen."""
+
 _SUFFIX = ".task.json"
 _LONGEST = 1 << 16
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,22 +10,18 @@ import numpy
 import torch
 
 from etui.analysis.task_evaluation import task_metric
-from etui.analysis.task_metrics import Bools, Floats, are_probabilities, probabilities
+from etui.analysis.task_metrics import Bools, Floats, are_probabilities, evaluated_columns, probabilities
 from etui.engine.measure.accuracy import Log
+from etui.engine.measure.score_batches import Run, images_at_once, score_batches
 from etui.engine.models.bundle import Bundle
-from etui.engine.models.evaluation import DEFAULT_THRESHOLD, Evaluation
+from etui.engine.models.evaluation import Evaluation
 from etui.engine.models.outputs import flat_outputs
 from etui.engine.runtime.execution import load_program, set_threads
 from etui.errors import UsageError
 from etui.events import Event, utc_now
 from etui.jobs import EvaluateJob, EvaluateResult
 from etui.task_data.prefetch import Prefetch
-
-Run = Callable[[torch.Tensor], torch.Tensor]
-
-_EVERY_S = 0.5
-_IMAGES_AT_ONCE = 8
-"""Images that a process reads at once for a small batch."""
+from etui.task_data.program_metadata import DEFAULT_THRESHOLD
 
 
 def run_evaluate(job: EvaluateJob, log: Log) -> EvaluateResult:
@@ -72,49 +67,36 @@ def _runner(job: EvaluateJob, bundle: Bundle) -> Run:
 
 
 def _scores(run: Run, batch: int, job: EvaluateJob, evaluation: Evaluation, log: Log) -> torch.Tensor:
-    """Return the first output for all images. The last image fills the rest of a batch."""
-    at_once = batch * max(1, _IMAGES_AT_ONCE // batch)
-    total = len(evaluation.paths)
-    rows: list[torch.Tensor] = []
-    done, shown, begin = 0, 0.0, time.monotonic()
-    for prepared in Prefetch(Path(job.folder), evaluation.paths, evaluation.preprocessing, at_once, job.readers):
-        tensors = torch.from_numpy(prepared)
-        for at in range(0, len(tensors), batch):
-            part = tensors[at : at + batch]
-            missing = batch - len(part)
-            full = torch.cat([part, part[-1:].expand(missing, -1, -1, -1)]) if missing else part
-            output = run(full)
-            if list(output.shape) != [batch, len(evaluation.outputs)]:
-                raise UsageError(
-                    f"{job.label} has an output of shape {list(output.shape)} instead of"
-                    f" {[batch, len(evaluation.outputs)]}",
-                    "see etui show for what the run was made of",
-                )
-            # A copy: the runtime may use the memory of the output again.
-            rows.append(output[: len(part)].float().cpu().clone())
-        done += len(tensors)
-        now = time.monotonic()
-        if now - shown > _EVERY_S:
-            shown = now
-            log(
-                Event(
-                    kind="progress",
-                    stage="evaluate",
-                    message=f"evaluating {job.label}: image {done:,} of {total:,}",
-                    done=done,
-                    total=total,
-                    left_s=(now - begin) / done * (total - done + job.later * total),
-                    run_id=job.run_id,
-                    at=utc_now(),
-                )
+    """Return the first output for all images."""
+    total, columns, begin_s = len(evaluation.paths), len(evaluation.outputs), time.monotonic()
+
+    def refusal(shape: list[int]) -> UsageError:
+        return UsageError(
+            f"{job.label} has an output of shape {shape} instead of {[batch, columns]}",
+            "see etui show for what the run was made of",
+        )
+
+    def progress(done: int) -> None:
+        log(
+            Event(
+                kind="progress",
+                stage="evaluate",
+                message=f"evaluating {job.label}: image {done:,} of {total:,}",
+                done=done,
+                total=total,
+                left_s=(time.monotonic() - begin_s) / done * (total - done + job.later * total),
+                run_id=job.run_id,
+                at=utc_now(),
             )
-    return torch.cat(rows)
+        )
+
+    images = Prefetch(Path(job.folder), evaluation.paths, evaluation.preprocessing, images_at_once(batch), job.readers)
+    return score_batches(run, images, batch, columns, refusal, progress).scores
 
 
 def _used(logits: Floats, evaluation: Evaluation, label: str, *, is_eager: bool) -> tuple[Floats, Bools]:
-    """Return probabilities and labels of the evaluated columns. Of multi-label outputs only the categories of the data
-    are evaluated: whether an image has others is not known."""
-    kind, places = evaluation.data.kind, list(evaluation.places)
+    """Return probabilities and labels of the evaluated columns."""
+    kind = evaluation.data.kind
     if is_eager and are_probabilities(logits, kind):
         # Decided once for all variants: a program of few different outputs may have none beyond 0 and 1 by chance.
         function = "sigmoid" if kind == "multi-label" else "softmax"
@@ -122,10 +104,5 @@ def _used(logits: Floats, evaluation: Evaluation, label: str, *, is_eager: bool)
             f"all outputs of {label} are from 0 to 1, so that they seem to be probabilities, not logits",
             f"measure the model without its last {function}",
         )
-    multi = kind == "multi-label"
-    used = logits[:, places] if multi else logits
-    columns = list(range(len(places))) if multi else places
-    labels = numpy.zeros(used.shape, dtype=numpy.bool_)
-    for row, own in enumerate(evaluation.labels):
-        labels[row, [columns[one] for one in own]] = True
+    used, labels = evaluated_columns(logits, evaluation.labels, evaluation.places, kind)
     return numpy.asarray(probabilities(used, kind), dtype=numpy.float64), labels

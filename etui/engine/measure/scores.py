@@ -15,6 +15,7 @@ from torch import nn
 from etui.catalog.find import find_model
 from etui.catalog.models import ModelEntry
 from etui.engine.measure.accuracy import Log
+from etui.engine.measure.score_batches import images_at_once, score_batches
 from etui.engine.models import weights
 from etui.engine.models.bundle import weights_hash
 from etui.engine.models.data_folder import file_preprocessing
@@ -32,10 +33,7 @@ from etui.task_data.preprocessing import Preprocessing
 from etui.task_data.program_metadata import Outputs, read_metadata
 from etui.text import counted, plain
 
-_EVERY_S = 0.5
 _EAGER_BATCH = 8
-_IMAGES_AT_ONCE = 8
-"""Images that a process reads at once for a program with a small batch."""
 
 
 class _Use(NamedTuple):
@@ -68,43 +66,38 @@ def run_scores(job: ScoresJob, log: Log) -> ScoresResult:
         )
     outputs, outputs_source = _outputs(job, use, name)
     places = category_places(job.categories, use.names, use.source, imagenet=job.metadata is None)
-    rows: list[torch.Tensor] = []
-    done, shown, running_s = 0, 0.0, 0.0
-    at_once = batch * max(1, _IMAGES_AT_ONCE // batch)
     images = Prefetch(
-        Path(job.folder), job.images, use.preprocessing, at_once, job.readers, skip_unreadable=job.skip_unreadable
-    )
-    before, begin, end = time.perf_counter(), 0.0, 0.0
+        Path(job.folder), job.images, use.preprocessing, images_at_once(batch), job.readers,
+        skip_unreadable=job.skip_unreadable,
+    )  # fmt: skip
+
+    def refusal(shape: list[int]) -> UsageError:
+        return UsageError(
+            f"{name} has an output of shape {shape}, but it should have {counted(len(use.names), 'score')} for each of"
+            f" {batch}",
+            "check the categories of its metadata, or name its --model",
+        )
+
+    def progress(done: int) -> None:
+        log(Event(kind="progress", message="images", done=done, total=len(job.images), at=utc_now()))
+
+    before_s = time.perf_counter()
     with torch.inference_mode():
-        for prepared in images:
-            begin = begin or time.perf_counter()
-            end = end or begin
-            tensors = torch.from_numpy(prepared)
-            for at in range(0, len(tensors), batch):
-                part = tensors[at : at + batch]
-                started = time.perf_counter()
-                rows.append(_scores(loaded, part, len(use.names)))
-                end = time.perf_counter()
-                running_s += end - started
-            done += len(tensors)
-            if time.monotonic() - shown > _EVERY_S:
-                shown = time.monotonic()
-                log(Event(kind="progress", message="images", done=done, total=len(job.images), at=utc_now()))
-    scores = torch.cat(rows) if rows else torch.empty(0, len(use.names))
-    numpy.save(job.scores, scores.numpy(), allow_pickle=False)
+        scored = score_batches(loaded.run, images, batch, len(use.names), refusal, progress)
+    numpy.save(job.scores, scored.scores.numpy(), allow_pickle=False)
     return ScoresResult(
         categories=tuple(names[0] for names in use.names),
         places=tuple(places[category] for category in job.categories),
         kind=use.kind,
         threshold=use.threshold,
-        images=done,
+        images=scored.images,
         batch=batch,
         threads=job.threads,
         readers=job.readers,
-        start_s=begin - before,
-        duration_s=end - begin,
+        start_s=scored.begin_s - before_s,
+        duration_s=scored.end_s - scored.begin_s,
         waiting_s=images.waiting_s,
-        running_s=running_s,
+        running_s=scored.running_s,
         read_s=images.read_s,
         prepare_s=images.prepare_s,
         unreadable=images.unreadable,
@@ -207,20 +200,6 @@ def _outputs(
             "check the kind in its metadata, or say what its outputs are with --outputs",
         )
     return "probabilities", "program"
-
-
-def _scores(loaded: _Loaded, images: torch.Tensor, categories: int) -> torch.Tensor:
-    """Return the first output for up to a batch of images; the last one fills the rest of a batch."""
-    missing = loaded.batch - len(images)
-    full = torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing else images
-    output = loaded.run(full)
-    if output.shape != (loaded.batch, categories):
-        raise UsageError(
-            f"{loaded.name} has an output of shape {list(output.shape)}, but it should have"
-            f" {counted(categories, 'score')} for each of {loaded.batch}",
-            "check the categories of its metadata, or name its --model",
-        )
-    return output[: len(images)].float().clone()
 
 
 def _pixels(size: tuple[int, int]) -> str:

@@ -24,8 +24,6 @@ from etui.task_data.program_metadata import TaskMetadata
 from etui.task_data.reading import splits_of
 from etui.text import plain
 
-DEFAULT_THRESHOLD = 0.5
-
 TRAINED_IMAGES = ImageRecipe(size=0)
 """How images are prepared for a model trained by `etui train`, whose size is in its checkpoint."""
 

@@ -7,14 +7,11 @@ from pathlib import Path
 import msgspec
 
 from etui.errors import WeightsError
+from etui.task_data.checkpoint_header import METADATA_KEY
 from etui.task_data.labelled_images import Kind
 from etui.task_data.preprocessing import Preprocessing
 from etui.task_training import TrainingSettings
 from etui.text import plain
-
-_KEY = "etui.training"
-OWN = "etui."
-"""The beginning of the names of tensors that are not those of the model."""
 
 
 class TrainedCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +40,7 @@ def trained_checkpoint(path: Path | None) -> TrainedCheckpoint | None:
 
     try:
         with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_KEY)
+            header = (file.metadata() or {}).get(METADATA_KEY)
     except (SafetensorError, OSError):
         return None  # reported when its tensors are read
     if header is None:

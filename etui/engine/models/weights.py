@@ -18,10 +18,11 @@ from etui.engine.models import hub, timm_models
 from etui.engine.models.build import Built, build, build_raw, finish, transformers_parts
 from etui.engine.models.file_hashes import content_hash
 from etui.engine.models.inputs import photos
-from etui.engine.models.trained_checkpoint import OWN, TrainedCheckpoint, trained_checkpoint
+from etui.engine.models.trained_checkpoint import TrainedCheckpoint, trained_checkpoint
 from etui.errors import WeightsError
 from etui.events import Event, utc_now
 from etui.spec import OWN_SHAPE, Shape
+from etui.task_data.checkpoint_header import OWN_TENSORS
 
 SYNTHETIC_VERSION = 1
 """Increase it when the same seed gives other synthetic weights than before."""
@@ -151,7 +152,7 @@ def read_state_dict(path: Path) -> StateDict:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return {name: tensor for name, tensor in load_file(path).items() if not name.startswith(OWN)}
+            return {name: tensor for name, tensor in load_file(path).items() if not name.startswith(OWN_TENSORS)}
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(

@@ -12,15 +12,12 @@ from safetensors.torch import save
 
 from etui.errors import PreparationError
 from etui.files.atomic import write_file
+from etui.task_data.checkpoint_header import METADATA_KEY, OWN_TENSORS
 from etui.task_data.labelled_images import Kind
 from etui.task_training import EpochFigures, TrainingSettings
 from etui.text import plain
 
-_KEY = "etui.training"
 _FORMAT = 1
-
-OWN = "etui."
-"""The beginning of the names of tensors that are not those of the model."""
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +43,7 @@ def write_checkpoint(path: Path, position: Position, tensors: dict[str, torch.Te
         StoreError: the file cannot be written.
     """
     ready = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    write_file(path, save(ready, {_KEY: msgspec.json.encode(position).decode()}), force=True)
+    write_file(path, save(ready, {METADATA_KEY: msgspec.json.encode(position).decode()}), force=True)
 
 
 def read_checkpoint(path: Path) -> tuple[Position, dict[str, torch.Tensor]]:
@@ -58,7 +55,7 @@ def read_checkpoint(path: Path) -> tuple[Position, dict[str, torch.Tensor]]:
     name = plain(str(path))
     try:
         with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_KEY)
+            header = (file.metadata() or {}).get(METADATA_KEY)
             if header is None:
                 raise PreparationError(f"{name} is not a checkpoint of etui train", "select best or last.safetensors")
             position = msgspec.json.decode(header, type=Position)
@@ -73,14 +70,14 @@ def is_checkpoint(path: Path) -> bool:
     """Return whether a file can be read as safetensors and has the position of a training."""
     try:
         with safe_open(path, framework="pt") as file:
-            return _KEY in (file.metadata() or {})
+            return METADATA_KEY in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False
 
 
 def model_tensors(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the tensors of the model among those of a checkpoint, by their names in the module."""
-    return {name: value for name, value in tensors.items() if not name.startswith(OWN)}
+    return {name: value for name, value in tensors.items() if not name.startswith(OWN_TENSORS)}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -17,7 +17,6 @@ from etui.catalog.find import find_model
 from etui.engine.training.batches import Batch
 from etui.engine.training.build_classifier import build_classifier, check_output, optimizer_for
 from etui.engine.training.checkpoints import (
-    OWN,
     Position,
     load_optimizer,
     model_tensors,
@@ -35,6 +34,7 @@ from etui.errors import PreparationError
 from etui.events import Event, Level, utc_now
 from etui.host.environment import cpu_flags
 from etui.jobs import TrainJob
+from etui.task_data.checkpoint_header import OWN_TENSORS
 from etui.task_training import BEST, LAST, LOGS, EpochFigures, StepFigures, TrainedModel
 from etui.text import plain
 
@@ -86,8 +86,8 @@ class _Training:
         optimizer = optimizer_for(module, self._settings)
         if saved is not None:
             self._position = saved[0]
-            load_optimizer(optimizer, _named(saved[1], f"{OWN}optimizer."))
-            torch.set_rng_state(saved[1][f"{OWN}random"])
+            load_optimizer(optimizer, _named(saved[1], f"{OWN_TENSORS}optimizer."))
+            torch.set_rng_state(saved[1][f"{OWN_TENSORS}random"])
             for figures in self._position.epochs:
                 self._log(Event(kind="log", level="debug", message=f"epoch {figures.epoch} was before", epoch=figures))
         self._module_ = module
@@ -243,8 +243,8 @@ class _Training:
         tensors = dict(self._module_.state_dict())
         if name == LAST:
             state = optimizer_tensors(getattr(self._optimizer_, "optimizer", self._optimizer_))
-            tensors |= {f"{OWN}optimizer.{key}": value for key, value in state.items()}
-            tensors[f"{OWN}random"] = torch.get_rng_state()
+            tensors |= {f"{OWN_TENSORS}optimizer.{key}": value for key, value in state.items()}
+            tensors[f"{OWN_TENSORS}random"] = torch.get_rng_state()
         write_checkpoint(self._folder / name, self._position, tensors)
 
     def _finished(self) -> TrainedModel:

@@ -10,13 +10,11 @@ import torch
 from etui.analysis import task_metrics
 from etui.engine.training.batches import Batch, Batches
 from etui.errors import PreparationError
+from etui.task_data.evaluation_split import FRACTIONS, TRAINING, VALIDATION
 from etui.task_data.labelled_images import LabelledImages, split_images
 from etui.task_data.preprocessing import Preprocessing
 from etui.task_data.reading import open_labelled_images, splits_of
 from etui.task_training import MetricName, TrainingLoss, TrainingSettings
-
-_FRACTIONS = {"train": 0.8, "val": 0.2}
-"""The parts of a data set without splits."""
 
 _LEAST_AREA = {"multi-label": 0.8, "single-label": 0.4}
 """The smallest part of an image that a crop keeps. An image with several labels loses objects with a smaller crop, but
@@ -38,8 +36,8 @@ class TrainingData:
             self.training = open_labelled_images(folder, settings.train_split)
             self.validation = open_labelled_images(folder, settings.validation_split)
         else:
-            parts = split_images(open_labelled_images(folder, None), _FRACTIONS, settings.seed)
-            self.training, self.validation = parts["train"], parts["val"]
+            parts = split_images(open_labelled_images(folder, None), FRACTIONS, settings.seed)
+            self.training, self.validation = parts[TRAINING], parts[VALIDATION]
         _check(self.training, self.validation)
         self.kind, self.categories = self.training.kind, self.training.categories
         self.preprocessing = Preprocessing((settings.size, settings.size))
