@@ -11,10 +11,11 @@ import msgspec
 
 from etui import __version__
 from etui.errors import StoreError, UsageError
-from etui.events import Event, known_kind, known_level, utc_now
+from etui.events import Event, utc_now
 from etui.results import ENDED_STATUSES, LIVE_STATUSES, ModelInfo, Status
 from etui.spec import Priority, SessionSpec, Variant, label, stored_name
 from etui.store.detail_json import RunDetail, decode_detail, encode_detail
+from etui.store.event_rows import event_of
 
 
 class RunnerIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -410,21 +411,7 @@ def events_after(
         " ORDER BY id DESC LIMIT ?) ORDER BY id",
         (session_id, last_id, run_id, run_id, -1 if newest is None else newest),
     )
-    return [
-        Event(
-            kind=known_kind(row["kind"]),
-            message=row["message"],
-            at=row["at"],
-            level=known_level(row["level"]),
-            run_id=row["run"],
-            stage=row["stage"],
-            done=row["done"],
-            total=row["total"],
-            left_s=row["left_s"],
-            id=row["id"],
-        )
-        for row in rows
-    ]
+    return [event_of(row, run_id=row["run"]) for row in rows]
 
 
 def _queued_session(connection: sqlite3.Connection, row: sqlite3.Row, *, live_only: bool) -> QueuedSession:

@@ -9,7 +9,8 @@ import msgspec
 
 from etui import __version__
 from etui.errors import StoreError, UsageError
-from etui.events import Event, known_kind, known_level, utc_now
+from etui.events import Event, utc_now
+from etui.store.event_rows import event_of
 from etui.store.queue import Claim, RunnerIdentity, claims_of, new_id, storable
 from etui.task_training import (
     LIVE_TRAININGS,
@@ -264,18 +265,7 @@ def events_after(connection: sqlite3.Connection, training_id: str, last_id: int)
         "SELECT * FROM training_events WHERE training = ? AND id > ? ORDER BY id", (training_id, last_id)
     )
     return [
-        Event(
-            kind=known_kind(row["kind"]),
-            message=row["message"],
-            at=row["at"],
-            level=known_level(row["level"]),
-            stage=row["stage"],
-            done=row["done"],
-            total=row["total"],
-            left_s=row["left_s"],
-            step=None if row["step"] is None else msgspec.json.decode(row["step"], type=StepFigures),
-            id=row["id"],
-        )
+        event_of(row, step=None if row["step"] is None else msgspec.json.decode(row["step"], type=StepFigures))
         for row in rows
     ]
 

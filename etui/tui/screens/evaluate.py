@@ -27,7 +27,6 @@ from etui.tui.screens.path_dialog import PathDialog
 from etui.tui.screens.work_screen import Progress, WorkScreen
 from etui.tui.text_layout import Sheet
 from etui.tui.widgets.form_row import FormRow
-from etui.tui.widgets.key_bar import Footer
 from etui.wording import program_evaluation as wording
 from etui.wording.run_sections import Entry, RunSection, SectionTable
 
@@ -98,6 +97,7 @@ class EvaluateScreen(WorkScreen):
     """Asks for the images, and shows the evaluation. The actions of scope ``evaluation`` are its methods."""
 
     scope: ClassVar[Scope] = "evaluation"
+    begin_action: ClassVar[str] = "evaluate"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("evaluation")]
 
     def __init__(self, programs: Sequence[Program]) -> None:
@@ -118,11 +118,10 @@ class EvaluateScreen(WorkScreen):
         yield f"Evaluation  {one if len(self._programs) == 1 else counted(len(self._programs), 'program')}"
         yield wording.data_text(self.evaluation.data) if self.evaluation is not None else ""
 
-    def footer(self) -> Footer:
-        """Return the keys for the present state."""
-        if self.is_working:
-            return Footer(["evaluation.cancel", "evaluation.close"])
-        return Footer(["evaluation.evaluate", *(["evaluation.copy"] if self.evaluation else []), "evaluation.close"])
+    @property
+    def has_result(self) -> bool:
+        """Whether there is an evaluation."""
+        return self.evaluation is not None
 
     def write_result(self, sheet: Sheet) -> None:
         """Write the metrics, the differences and the categories."""
@@ -132,17 +131,13 @@ class EvaluateScreen(WorkScreen):
 
     def action_evaluate(self) -> None:
         """Ask for the images, and evaluate."""
-        if self.is_working:
-            self.app.say("An evaluation is in progress; x cancels it.")
-            return
 
-        def chosen(options: EvaluationOptions | None) -> None:
-            if options is not None:
-                self._options = options
-                self.evaluation = None
-                self.work(self._run, self._done, "Cannot evaluate")
+        def chosen(options: EvaluationOptions) -> None:
+            self._options = options
+            self.evaluation = None
+            self.work(self._run, self._done, "Cannot evaluate")
 
-        self.app.push_screen(EvaluateDialog(self._options), chosen)
+        self.ask(EvaluateDialog(self._options), chosen, "An evaluation is in progress; x cancels it.")
 
     def action_cancel(self) -> None:
         """Stop the evaluation in progress."""
@@ -151,14 +146,12 @@ class EvaluateScreen(WorkScreen):
 
     def action_copy(self) -> None:
         """Copy the evaluation as Markdown."""
-        from etui.tui.markdown import copy_markdown
-
         if (made := self.evaluation) is None:
             self.app.say("There is no evaluation to copy.", "warning")
             return
         lines = [f"## {markdown.escaped(f'Evaluation on {wording.data_text(made.data)}')}", ""]
         lines += [line for section in _sections(made) for line in markdown.section(section)]
-        self.notify(copy_markdown(self.app, "\n".join(lines)), title="Copied", markup=False)
+        self.copy(lines)
 
     def _run(self, progress: Progress, stopped: Callable[[], bool]) -> Evaluation:
         options = self._options

@@ -28,7 +28,6 @@ from etui.tui.screens.dialog import CONFIRM, Dialog
 from etui.tui.screens.work_screen import Progress, WorkScreen
 from etui.tui.text_layout import Sheet
 from etui.tui.widgets.form_row import FormRow
-from etui.tui.widgets.key_bar import Footer
 from etui.tui.workers import start
 from etui.wording.peaks import section
 
@@ -84,6 +83,7 @@ class PeaksScreen(WorkScreen):
     ``measured`` is called when new ones are stored."""
 
     scope: ClassVar[Scope] = "peaks"
+    begin_action: ClassVar[str] = "measure"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("peaks")]
 
     def __init__(self, threads: int, measured: Callable[[], None] = lambda: None) -> None:
@@ -103,11 +103,10 @@ class PeaksScreen(WorkScreen):
         """Return the host and its processor."""
         return ("Peaks of this machine", socket.gethostname(), self.peaks[0].cpu if self.peaks else "")
 
-    def footer(self) -> Footer:
-        """Return the keys for the present state."""
-        if self.is_working:
-            return Footer(["peaks.cancel", "peaks.close"])
-        return Footer(["peaks.measure", *(["peaks.copy"] if self.peaks else []), "peaks.close"])
+    @property
+    def has_result(self) -> bool:
+        """Whether peaks are stored."""
+        return bool(self.peaks)
 
     def write_result(self, sheet: Sheet) -> None:
         """Write the peaks for each number of threads."""
@@ -116,16 +115,12 @@ class PeaksScreen(WorkScreen):
 
     def action_measure(self) -> None:
         """Ask for the number of threads, and measure."""
-        if self.is_working:
-            self.app.say("Measuring is in progress; x cancels it.")
-            return
 
-        def chosen(threads: int | None) -> None:
-            if threads is not None:
-                self._threads = threads
-                self.work(self._measure, self._store, "Cannot measure the peaks")
+        def chosen(threads: int) -> None:
+            self._threads = threads
+            self.work(self._measure, self._store, "Cannot measure the peaks")
 
-        self.app.push_screen(PeaksDialog(self._threads), chosen)
+        self.ask(PeaksDialog(self._threads), chosen, "Measuring is in progress; x cancels it.")
 
     def action_cancel(self) -> None:
         """Stop measuring."""
@@ -134,13 +129,10 @@ class PeaksScreen(WorkScreen):
 
     def action_copy(self) -> None:
         """Copy the peaks as Markdown."""
-        from etui.tui.markdown import copy_markdown
-
         if not self.peaks:
             self.app.say("There are no peaks to copy.", "warning")
         else:
-            lines = [line for peaks in self.peaks for line in markdown.section(section(peaks))]
-            self.notify(copy_markdown(self.app, "\n".join(lines)), title="Copied", markup=False)
+            self.copy(line for peaks in self.peaks for line in markdown.section(section(peaks)))
 
     def _measure(self, progress: Progress, stopped: Callable[[], bool]) -> MachinePeaks:
         return measure_peaks(self._threads, wait_quiet_min=wait_quiet_min(None), progress=progress, stopped=stopped)

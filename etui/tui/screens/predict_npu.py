@@ -32,7 +32,6 @@ from etui.tui.screens.work_screen import Progress, WorkScreen
 from etui.tui.text_layout import Sheet
 from etui.tui.widgets.cycle import Cycle
 from etui.tui.widgets.form_row import FormRow
-from etui.tui.widgets.key_bar import Footer
 from etui.tui.workers import start
 from etui.wording import npu_prediction as wording
 
@@ -108,6 +107,7 @@ class PredictScreen(WorkScreen):
     """Asks for an NPU, and shows the prediction for a model. The actions of scope ``predict`` are its methods."""
 
     scope: ClassVar[Scope] = "predict"
+    begin_action: ClassVar[str] = "predict"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("predict")]
 
     def __init__(self, request: Request) -> None:
@@ -129,11 +129,10 @@ class PredictScreen(WorkScreen):
         yield shape_text(self._request.shape)
         yield f"int8 on {made.npu}: PREDICTED, not measured" if made is not None else ""
 
-    def footer(self) -> Footer:
-        """Return the keys for the present state."""
-        if self.is_working:
-            return Footer(["predict.cancel", "predict.close"])
-        return Footer(["predict.predict", *(["predict.copy"] if self.prediction else []), "predict.close"])
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a prediction."""
+        return self.prediction is not None
 
     def write_result(self, sheet: Sheet) -> None:
         """Write the estimate, the memories and the assumptions."""
@@ -145,18 +144,14 @@ class PredictScreen(WorkScreen):
 
     def action_predict(self) -> None:
         """Ask for the NPU, and predict."""
-        if self.is_working:
-            self.app.say("A prediction is in progress; x cancels it.")
-            return
 
-        def chosen(options: NpuOptions | None) -> None:
-            if options is not None:
-                self._options = options
-                self.prediction = None
-                self.say("looking for Arm's tools ..")
-                start(self, self._begin, group="predict-environment", exclusive=True)
+        def chosen(options: NpuOptions) -> None:
+            self._options = options
+            self.prediction = None
+            self.say("looking for Arm's tools ..")
+            start(self, self._begin, group="predict-environment", exclusive=True)
 
-        self.app.push_screen(NpuDialog(self._options), chosen)
+        self.ask(NpuDialog(self._options), chosen, "A prediction is in progress; x cancels it.")
 
     def action_cancel(self) -> None:
         """Stop the prediction in progress."""
@@ -165,14 +160,12 @@ class PredictScreen(WorkScreen):
 
     def action_copy(self) -> None:
         """Copy the prediction as Markdown."""
-        from etui.tui.markdown import copy_markdown
-
         if (made := self.prediction) is None:
             self.app.say("There is no prediction to copy.", "warning")
             return
         lines = [f"## {markdown.escaped(wording.title(made))}", "", markdown.escaped(wording.NOT_MEASURED), ""]
         lines += [line for section in wording.sections(made) for line in markdown.section(section)]
-        self.notify(copy_markdown(self.app, "\n".join(lines)), title="Copied", markup=False)
+        self.copy(lines)
 
     async def _begin(self) -> None:
         """Predict; without the tools, ask whether to install them first."""

@@ -29,7 +29,6 @@ from etui.tui.screens.work_screen import Progress, WorkScreen
 from etui.tui.text_layout import Sheet
 from etui.tui.widgets.combo import Combo
 from etui.tui.widgets.form_row import FormRow
-from etui.tui.widgets.key_bar import Footer
 from etui.wording.tagging import notes, tags_text
 
 _MOST_SHOWN = 2000
@@ -120,6 +119,7 @@ class TagScreen(WorkScreen):
     """Asks for photos, and shows their tags. The actions of scope ``tagging`` are its methods."""
 
     scope: ClassVar[Scope] = "tagging"
+    begin_action: ClassVar[str] = "tag"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("tagging")]
 
     def __init__(self, program: Program) -> None:
@@ -139,11 +139,10 @@ class TagScreen(WorkScreen):
         yield f"Tags of photos  {self._program.name}"
         yield counted(len(self.tagging.photos), "photo") if self.tagging is not None else ""
 
-    def footer(self) -> Footer:
-        """Return the keys for the present state."""
-        if self.is_working:
-            return Footer(["tagging.cancel", "tagging.close"])
-        return Footer(["tagging.tag", *(["tagging.copy"] if self.tagging else []), "tagging.close"])
+    @property
+    def has_result(self) -> bool:
+        """Whether there are tags."""
+        return self.tagging is not None
 
     def write_result(self, sheet: Sheet) -> None:
         """Write what took the time, the tags of each photo, and the photos that could not be read."""
@@ -167,17 +166,13 @@ class TagScreen(WorkScreen):
 
     def action_tag(self) -> None:
         """Ask for photos, and tag them."""
-        if self.is_working:
-            self.app.say("Photos are being tagged; x cancels it.")
-            return
 
-        def chosen(options: TagOptions | None) -> None:
-            if options is not None:
-                self._options = options
-                self.tagging = None
-                self.work(self._run, self._done, "Cannot tag the photos")
+        def chosen(options: TagOptions) -> None:
+            self._options = options
+            self.tagging = None
+            self.work(self._run, self._done, "Cannot tag the photos")
 
-        self.app.push_screen(TagDialog(self._options), chosen)
+        self.ask(TagDialog(self._options), chosen, "Photos are being tagged; x cancels it.")
 
     def action_cancel(self) -> None:
         """Stop the tagging in progress."""
@@ -186,8 +181,6 @@ class TagScreen(WorkScreen):
 
     def action_copy(self) -> None:
         """Copy the tags as Markdown."""
-        from etui.tui.markdown import copy_markdown
-
         if (made := self.tagging) is None:
             self.app.say("There are no tags to copy.", "warning")
             return
@@ -197,7 +190,7 @@ class TagScreen(WorkScreen):
         ]
         lines = [f"## {markdown.escaped(f'Tags of photos: {made.program}')}", "", *markdown.bullets(notes(made)), ""]
         lines += [*markdown.table(["photo", "tags"], rows), ""]
-        self.notify(copy_markdown(self.app, "\n".join(lines)), title="Copied", markup=False)
+        self.copy(lines)
 
     def _run(self, progress: Progress, stopped: Callable[[], bool]) -> Tagging:
         options = self._options

@@ -20,7 +20,7 @@ from etui.task_training import TrainingRequest, TrainingSettings
 from etui.tui.error_text import to_text
 from etui.tui.screens.dialog import CONFIRM, Dialog
 from etui.tui.widgets.cycle import Cycle
-from etui.tui.widgets.form_row import FormRow
+from etui.tui.widgets.form_row import FormRow, read_rows
 
 _ABOUT = "Trains a classifier on labelled images, as a job of the queue. etui train has more options."
 _AUTO, _NONE = "auto", "none"
@@ -99,18 +99,8 @@ class TrainModelDialog(Dialog[TrainingRequest]):
             "rate": lambda: _rate(self._rate.value),
             "initial": lambda: _initial(self._initial.value),
         }
-        values: dict[str, Any] = {}
-        wrong: list[str] = []
-        for name, read in readers.items():
-            try:
-                values[name] = read()
-            except EtuiError as error:
-                wrong.append(name)
-                self.rows[name].mark(to_text(error))
-            else:
-                self.rows[name].mark(None)
-        if wrong:
-            self.rows[wrong[0]].field.focus()
+        values = read_rows(self.rows, readers)
+        if values is None:
             return
         request = self._made(values)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_args
 
 from rich.text import Text
@@ -11,15 +11,14 @@ from textual import on
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from etui.errors import EtuiError, UsageError
+from etui.errors import UsageError
 from etui.files.data_files import data_files
 from etui.paths import absolute
 from etui.text import plain
 from etui.training_check import LEARNING_RATES, LossName, OptimizerName, TrainingOptions
-from etui.tui.error_text import to_text
 from etui.tui.screens.dialog import CONFIRM, Dialog
 from etui.tui.widgets.cycle import Cycle
-from etui.tui.widgets.form_row import FormRow
+from etui.tui.widgets.form_row import FormRow, read_rows
 from etui.tui.widgets.multi_select import Item, MultiSelect
 
 _AUTO = "auto"
@@ -67,24 +66,15 @@ class TrainingDialog(Dialog[TrainingOptions]):
 
     def confirm(self) -> None:
         """Return the options, or mark the fields that are invalid."""
-        values: dict[str, Any] = {}
-        wrong: list[str] = []
-        for name, read in (
-            ("optimizers", self._read_optimizers),
-            ("steps", lambda: _whole(self._steps.value, _LEAST_STEPS)),
-            ("rate", lambda: _rate(self._rate.value)),
-            ("batch", lambda: _whole(self._batch.value, 1) if self._batch.value.strip() else None),
-            ("data", lambda: _folder(self._data.value)),
-        ):
-            try:
-                values[name] = read()
-            except EtuiError as error:
-                wrong.append(name)
-                self.rows[name].mark(to_text(error))
-            else:
-                self.rows[name].mark(None)
-        if wrong:
-            self.rows[wrong[0]].field.focus()
+        readers: dict[str, Callable[[], Any]] = {
+            "optimizers": self._read_optimizers,
+            "steps": lambda: _whole(self._steps.value, _LEAST_STEPS),
+            "rate": lambda: _rate(self._rate.value),
+            "batch": lambda: _whole(self._batch.value, 1) if self._batch.value.strip() else None,
+            "data": lambda: _folder(self._data.value),
+        }
+        values = read_rows(self.rows, readers)
+        if values is None:
             return
         loss: Any = None if self._loss.value == _AUTO else self._loss.value
         self.dismiss(

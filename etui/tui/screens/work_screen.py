@@ -21,14 +21,16 @@ from etui.tui.defect_guard import Guarded
 from etui.tui.details.text_view import Page
 from etui.tui.error_text import to_text
 from etui.tui.screen_host import ScreenHost
+from etui.tui.screens.dialog import Dialog
 from etui.tui.terminal import glyphs
 from etui.tui.text_layout import Sheet, Styles
-from etui.tui.widgets.key_bar import KeyBar
+from etui.tui.widgets.key_bar import Footer, KeyBar
 from etui.tui.workers import in_daemon_thread, start, stop_flag
 
 _SHOWN_AFTER_S = 3
 
 T = TypeVar("T")
+Answer = TypeVar("Answer")
 Progress = Callable[[str, float, float], None]
 """Called with what is done, and how much of it is done and of how much; of 0 if that is not known."""
 Work = Callable[[Progress, Callable[[], bool]], T]
@@ -41,6 +43,8 @@ class WorkScreen(Guarded, Screen[None]):
 
     app: ScreenHost
     scope: ClassVar[Scope]
+    begin_action: ClassVar[str]
+    """The name of the action that asks what to do, and begins."""
     DEFAULT_CSS = """
     WorkScreen { layout: vertical; }
     WorkScreen #work-title {
@@ -81,6 +85,36 @@ class WorkScreen(Guarded, Screen[None]):
     def write_result(self, sheet: Sheet) -> None:
         """Write the result, if there is one."""
         raise NotImplementedError
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a result, which can be copied."""
+        raise NotImplementedError
+
+    def footer(self) -> Footer:
+        """Return the keys for the present state."""
+        copy = ["copy"] if self.has_result else []
+        names = ["cancel", "close"] if self.is_working else [self.begin_action, *copy, "close"]
+        return Footer([f"{self.scope}.{name}" for name in names])
+
+    def ask(self, dialog: Dialog[Answer], chosen: Callable[[Answer], None], busy: str) -> None:
+        """Show a dialog, and call ``chosen`` with its result if it has one; only say ``busy`` while work is in
+        progress."""
+        if self.is_working:
+            self.app.say(busy)
+            return
+
+        def closed(answer: Answer | None) -> None:
+            if answer is not None:
+                chosen(answer)
+
+        self.app.push_screen(dialog, closed)
+
+    def copy(self, lines: Iterable[str]) -> None:
+        """Copy lines of Markdown."""
+        from etui.tui.markdown import copy_markdown
+
+        self.notify(copy_markdown(self.app, "\n".join(lines)), title="Copied", markup=False)
 
     @property
     def is_working(self) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
+from etui.errors import EtuiError
 from etui.text import plain
+from etui.tui.error_text import to_text
 from etui.tui.glyphs import glyphs_of
 
 
@@ -74,3 +79,22 @@ class FormRow(Vertical):
         signs = glyphs_of(self)
         glyph = signs.cursor if self.has_the_focus else signs.flagged if self.has_class("-wrong") else " "
         self._mark.update(Text(glyph + self._label))
+
+
+def read_rows(rows: Mapping[str, FormRow], readers: Mapping[str, Callable[[], Any]]) -> dict[str, Any] | None:
+    """Return the value that each reader gives for the row of its name. If some raise EtuiError, mark their rows, focus
+    the first of them, and return None."""
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name, read in readers.items():
+        try:
+            values[name] = read()
+        except EtuiError as error:
+            wrong.append(name)
+            rows[name].mark(to_text(error))
+        else:
+            rows[name].mark(None)
+    if wrong:
+        rows[wrong[0]].field.focus()
+        return None
+    return values
