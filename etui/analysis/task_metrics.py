@@ -32,7 +32,7 @@ _BINS = 15
 _ROUNDING = 0.02
 """By how much probabilities with 8 bits may be outside of the range, and their sum differ from 1."""
 
-_LOGITS = "if they are logits, say so with --outputs logits"
+_LOGITS = "if they are logits, use --outputs logits"
 
 _TOGETHER = 125
 """Resamples that are computed at once: their counts of some thousand images fit a core's cache."""

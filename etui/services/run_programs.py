@@ -31,7 +31,7 @@ def program_of_run(
         raise UsageError(f"the program of run {document.id} is not in the cache", "measure it again, or name a .pte")
     if metadata is None and model is None and document.weights and document.weights.kind == "synthetic":
         raise UsageError(
-            f"run {document.id} has synthetic weights, so that its outputs mean nothing",
+            f"run {document.id} has synthetic weights, so its outputs mean nothing",
             "use a run with --weights pretrained or a checkpoint",
         )
     name = f"{document.id} {document.model.name} {document.configuration}"

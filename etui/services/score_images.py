@@ -130,7 +130,7 @@ def _refuse_probabilities(name: str, outputs: Floats, kind: Kind) -> None:
         function = "sigmoid" if kind == "multi-label" else "softmax"
         raise UsageError(
             f"all outputs of {name} are from 0 to 1, so that they seem to be probabilities, not logits",
-            f"say which they are with --outputs probabilities or logits; of logits etui computes the {function}",
+            f"use --outputs probabilities, or --outputs logits, to which etui applies the {function}",
         )
 
 
